@@ -281,7 +281,7 @@ def _decode_part(kind: type[T], value: Any, path: str) -> T:
     unknown = sorted(set(value) - set(known))
     if unknown:
         raise RecipeError(f"{path} has an unknown entry {unknown[0][:60]!r}. Use a file that the studio saved.")
-    hints = _hints(kind)
+    hints = _hints(typing.cast(type, kind))
     parts = {
         name: _decode(hints[name], entry, f"{path}.{name}", known[name].metadata.get("bounds", Bounds())) for name, entry in value.items()
     }

@@ -1,0 +1,102 @@
+"""What all networks share: the two protocols they serve, and building one from its family name and configuration.
+
+This is *not* a base class: a network is a torch module that happens to have these attributes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+Config = dict[str, Any]
+"""The keyword arguments of a network's constructor, as they go into JSON."""
+
+FAMILIES = {
+    "stylegan2": ("studio.models.stylegan2", "StyleGAN2Generator"),
+    "stylegan2-discriminator": ("studio.models.stylegan2", "StyleGAN2Discriminator"),
+    "stylegan3": ("studio.models.stylegan3", "StyleGAN3Generator"),
+    "resnet": ("studio.models.translators", "ResnetTranslator"),
+    "unet": ("studio.models.translators", "UnetTranslator"),
+    "patchgan": ("studio.models.translators", "PatchDiscriminator"),
+}
+"""Family name -> module and class."""
+
+
+@runtime_checkable
+class LatentGenerator(Protocol):
+    """A network that makes pictures from latents: ``synthesis(mapping(z, c))``."""
+
+    family: str
+    config: Config
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_ws: int
+    img_resolution: int
+    img_channels: int
+    layer_resolutions: tuple[int, ...]
+    """The resolution that each of the ``num_ws`` style vectors acts at."""
+    has_noise: bool
+    has_transform: bool
+    mapping: nn.Module
+    """``mapping(z [n, z_dim], c [n, c_dim] | None) -> ws [n, num_ws, w_dim]``, without truncation."""
+    synthesis: nn.Module
+    """See :class:`Synthesis`."""
+
+    @property
+    def w_avg(self) -> Tensor:
+        """The average style, ``[w_dim]``."""
+        ...
+
+
+class Synthesis(Protocol):
+    """The signature that every generator's ``synthesis`` serves, and every fast path of it."""
+
+    def __call__(
+        self,
+        ws: Tensor,
+        *,
+        noise_mode: str = "const",
+        noise_strength: float = 1.0,
+        noise_layers: Sequence[float] = (),
+        noise_generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        transform: Tensor | None = None,
+    ) -> Tensor:
+        """Make pictures, ``[n, C, H, W]`` float32 around [-1, 1], from ``ws [n, num_ws, w_dim]``."""
+        ...
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """A network that turns one picture into another: ``forward(img [n, 3, H, W])``, values in [-1, 1]."""
+
+    family: str
+    config: Config
+    multiple_of: int
+    """Both sides of the input must be divisible by this."""
+    min_size: int
+    """The shortest side the network can take."""
+    img_channels_in: int
+    img_channels_out: int
+    norm_mode: str
+    """``published``: batch norm uses the picture's own statistics, as the published tool does; ``eval``: the stored ones."""
+    dropout_on: bool
+
+    def __call__(self, img: Tensor) -> Tensor:
+        """Translate ``img [n, 3, H, W]``, values in [-1, 1]."""
+        ...
+
+
+def build(family: str, config: Config) -> nn.Module:
+    """Build a network with fresh weights from the name of its family and its constructor's arguments.
+
+    Raises:
+        KeyError: The family is unknown (callers that read files check against :data:`FAMILIES` first).
+    """
+    module_name, class_name = FAMILIES[family]
+    network: nn.Module = getattr(importlib.import_module(module_name), class_name)(**config)
+    return network

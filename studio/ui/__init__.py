@@ -1,0 +1,1 @@
+"""The interface in the browser. The only package that knows Gradio."""
