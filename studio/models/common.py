@@ -21,7 +21,7 @@ FAMILIES = {
     "stylegan3": ("studio.models.stylegan3", "StyleGAN3Generator"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),
-    "patchgan": ("studio.models.translators", "PatchDiscriminator"),
+    "patchgan": ("studio.models.patchgan", "PatchDiscriminator"),
 }
 """Family name -> module and class."""
 
