@@ -1,0 +1,57 @@
+"""Sizes and layers of uint8 pictures: resizing, thumbnails, flattening. No files."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from studio.errors import MediaError
+
+ImageArray = npt.NDArray[np.uint8]
+"""uint8 ``[H, W, 3]`` RGB (or ``[H, W]`` grey, ``[H, W, 4]`` with straight alpha, where it says so)."""
+
+
+def resize(image: ImageArray, width: int, height: int) -> ImageArray:
+    """Resample to exactly ``width x height`` with a Lanczos filter (antialiased when smaller).
+
+    Args:
+        image: uint8 ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]``; with alpha, hidden colours do not bleed in.
+        width: New width in pixels, at least 1.
+        height: New height in pixels, at least 1.
+
+    Returns:
+        uint8, same number of channels; the input itself (not a copy) when it already has that size.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    return np.array(as_pillow(image).resize((max(1, width), max(1, height)), Image.Resampling.LANCZOS))
+
+
+def thumbnail(image: ImageArray, side: int) -> ImageArray:
+    """Shrink so that the longest side is at most ``side`` pixels, keeping the aspect; never enlarge."""
+    height, width = image.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    return resize(image, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def flatten(image: ImageArray, alpha: ImageArray | None, ground: tuple[int, int, int] = (255, 255, 255)) -> ImageArray:
+    """Lay a picture with straight alpha ``[H, W]`` on a plain ground; without alpha it is returned as it is."""
+    if alpha is None:
+        return image
+    weight = alpha[..., None].astype(np.uint16)
+    mixed = image * weight + np.asarray(ground, np.uint16) * (255 - weight) + 127
+    return (mixed // 255).astype(np.uint8)
+
+
+def as_pillow(image: ImageArray) -> Image.Image:
+    """Wrap uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` for Pillow.
+
+    Raises:
+        MediaError: It has another type or shape, or no pixels.
+    """
+    array = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not is_picture or 0 in array.shape:
+        raise MediaError(f"A picture must be uint8 [height, width, 3]; this one is {image.dtype} {list(image.shape)}.")
+    return Image.fromarray(np.ascontiguousarray(array))
