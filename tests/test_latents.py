@@ -6,39 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from toy_networks import ToyGenerator
 
 from studio import latents
 from studio.errors import RecipeError
 from studio.recipe import Blend, Latent, Recipe, StyleMix, Transform, Truncation, pack_floats
-
-
-class ToyMapping(nn.Module):
-    """An affine mapping with a class embedding."""
-
-    def __init__(self, z_dim, c_dim, w_dim, num_ws):
-        super().__init__()
-        self.fc = nn.Linear(z_dim, w_dim)
-        self.embed = nn.Linear(c_dim, w_dim) if c_dim else None
-        self.num_ws = num_ws
-
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        w = torch.tanh(self.fc(z))
-        if self.embed is not None:
-            w = w + self.embed(c)
-        return w.unsqueeze(1).repeat(1, self.num_ws, 1)
-
-
-class ToyGenerator(nn.Module):
-    """The latent half of a generator."""
-
-    def __init__(self, c_dim=0, layer_resolutions=(4, 8, 8, 16, 16, 32, 32, 64)):
-        super().__init__()
-        torch.manual_seed(0)
-        self.z_dim, self.c_dim, self.w_dim, self.num_ws = 6, c_dim, 5, len(layer_resolutions)
-        self.layer_resolutions = tuple(layer_resolutions)
-        self.mapping = ToyMapping(self.z_dim, c_dim, self.w_dim, self.num_ws)
-        self.register_buffer("w_avg", torch.randn(self.w_dim))
 
 
 @pytest.fixture(name="G")

@@ -1,0 +1,29 @@
+"""Which device networks run on. This is *not* where the choice between fast paths is made; see ``choose.py``."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from studio.errors import DeviceError
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """Choose where networks run: ``STUDIO_DEVICE`` if set, else ``wanted``; ``auto`` is CUDA, else MPS, else the CPU.
+
+    Raises:
+        DeviceError: The named device is not there.
+    """
+    name = os.environ.get("STUDIO_DEVICE") or wanted
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"device={name!r} is unknown. Use auto, cpu, cuda or mps.") from error
+    count = {"cpu": 1, "cuda": torch.cuda.device_count() if has_cuda else 0, "mps": int(has_mps)}.get(device.type, 0)
+    if (device.index or 0) >= count:
+        raise DeviceError(f"device={name!r} was asked for, but torch finds no such device here. Use auto or cpu.")
+    return device

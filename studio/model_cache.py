@@ -1,0 +1,165 @@
+"""The models that are in memory: found by name or hash, the least used one forgotten when room is needed.
+
+This is *not* the list of what is installed (``checkpoints.Library``) and draws nothing (``engine.py``).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from studio import checkpoints
+from studio.errors import RecipeError
+from studio.latents import place_to_ws
+from studio.models.common import LatentGenerator
+from studio.recipe import Latent, ModelRef
+from studio.runners import Runner
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_PLACES = 1024
+MIN_FREE_BYTES = 1 << 30
+
+
+@dataclass(slots=True)
+class Loaded:
+    """One model in memory: a latent generator or a translator, and the card that tells where it comes from."""
+
+    name: str
+    network: Any
+    card: Any
+    runners: dict[str, Runner] = field(default_factory=dict)
+    """Ways to run it, by precision."""
+    places: OrderedDict[Latent, Tensor] = field(default_factory=OrderedDict)
+    """Style vectors of the latents seen last."""
+
+    @property
+    def is_translator(self) -> bool:
+        """Say whether it turns pictures into pictures, rather than seeds."""
+        return not isinstance(self.network, LatentGenerator)
+
+    @property
+    def ref(self) -> ModelRef:
+        """The name and hash that a recipe carries."""
+        return ModelRef(self.name, getattr(self.card, "sha256", ""))
+
+    def place(self, latent: Latent) -> Tensor:
+        """Return the style vectors of a latent, ``[1, num_ws, w_dim]`` (call it in the worker's thread)."""
+        ws = self.places.get(latent)
+        if ws is None:
+            ws = self.places[latent] = place_to_ws(self.network, latent)
+            if len(self.places) > REMEMBERED_PLACES:
+                self.places.popitem(last=False)
+        else:
+            self.places.move_to_end(latent)
+        return ws
+
+    def forget(self) -> None:
+        """Drop what was made for the device it was on."""
+        for runner in self.runners.values():
+            runner.abandon()
+        self.runners.clear()
+        self.places.clear()
+
+
+class ModelCache:
+    """Loads models from a library and keeps a few. Every method may be called from any thread.
+
+    Args:
+        library: Finds installed models; see :class:`studio.checkpoints.Library`.
+        device: Where networks are put; may be changed for those loaded later.
+        max_models: How many are kept.
+    """
+
+    def __init__(self, library: Any, device: torch.device, max_models: int) -> None:
+        self.library = library
+        self.device = device
+        self.max_models = max(1, max_models)
+        self.note = ""
+        self._models: OrderedDict[str, Loaded] = OrderedDict()
+        self._aliases: dict[ModelRef, str] = {}
+        self._lock = threading.RLock()
+
+    def load(self, name: str) -> Loaded:
+        """Return a model by its name in the library, from memory when it is there.
+
+        Raises:
+            CheckpointError: There is no such model, or its file is damaged.
+        """
+        with self._lock:
+            if name not in self._models:
+                return self._keep(name, self.library.find(name).path)
+            self._models.move_to_end(name)
+            return self._models[name]
+
+    def open(self, path: str | os.PathLike[str]) -> Loaded:
+        """Load any supported file under the name of the file, without installing it.
+
+        Raises:
+            CheckpointError: The file is no model that the studio knows.
+        """
+        with self._lock:
+            self.unload(Path(path).stem)
+            return self._keep(Path(path).stem, Path(path))
+
+    def find(self, ref: ModelRef) -> Loaded:
+        """Return the model that a recipe names: by name when the file's hash agrees, else by the hash alone.
+
+        A model of the same name but another file is used too; ``note`` then says so.
+
+        Raises:
+            RecipeError: The recipe names no model.
+            CheckpointError: No such model is installed.
+        """
+        if not ref.name and not ref.sha256:
+            raise RecipeError("The recipe names no model. Choose a model first.")
+        with self._lock:
+            name = self._aliases.get(ref)
+            if name is None or name not in self._models:
+                name = self._aliases[ref] = self._match(ref)
+            return self.load(name)
+
+    def unload(self, name: str) -> None:
+        """Forget a model (before its file is renamed or removed); nothing happens when it is not in memory."""
+        with self._lock:
+            loaded = self._models.pop(name, None)
+            self._aliases = {ref: known for ref, known in self._aliases.items() if known != name}
+        if loaded is not None:
+            loaded.forget()
+            del loaded
+            gc.collect()
+
+    def unload_others(self, name: str) -> None:
+        """Forget all models but one."""
+        with self._lock:
+            for other in [known for known in self._models if known != name]:
+                self.unload(other)
+
+    def _match(self, ref: ModelRef) -> str:
+        for name, loaded in self._models.items():
+            if ref in (loaded.ref, ModelRef(name)) or (ref.sha256 and loaded.ref.sha256 == ref.sha256):
+                return name
+        installed: dict[str, str] = {entry.name: entry.card.sha256 for entry in self.library.list()} if ref.sha256 else {}
+        if ref.sha256 and installed.get(ref.name) != ref.sha256:
+            same = [name for name, sha256 in installed.items() if sha256 == ref.sha256]
+            if same:
+                return same[0]
+            self.note = f"{ref.name} is not the file that this picture was made with, so it may look different."
+        return ref.name
+
+    def _keep(self, name: str, path: Path) -> Loaded:
+        while self._models and (len(self._models) >= self.max_models or psutil.virtual_memory().available < MIN_FREE_BYTES):
+            self.unload(next(iter(self._models)))
+        network: Any = checkpoints.load(path, device=str(self.device), precision="exact")
+        loaded = self._models[name] = Loaded(name, network, getattr(network, "card", None))
+        return loaded
