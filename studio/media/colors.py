@@ -58,13 +58,13 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
         if isinstance(transparent, int):
             result.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
         return result
-    numbers = np.nan_to_num(np.asarray(picture, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    numbers = np.nan_to_num(np.asarray(picture, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = min(0.0, float(numbers.min())), float(numbers.max())
     if picture.mode == "F":
         high = 1.0 if low == 0.0 and high <= 1.0 else high
     else:
         high = next(top for top in (255.0, 65535.0, max(high, 65536.0)) if high <= top)
-    numbers = (numbers - low) * np.float32(255.0 / max(high - low, 1e-30))
+    numbers = (numbers - low) * (255.0 / max(high - low, 1e-30))
     return Image.fromarray(np.clip(numbers + 0.5, 0.0, 255.0).astype(np.uint8))
 
 

@@ -275,6 +275,8 @@ def _sentence(error: OSError, path: Path) -> str:
         return f"{name}: no permission. Choose another folder, or change the rights of this one."
     if isinstance(error, FileNotFoundError):
         return f"{name} was not found. It may have been moved, renamed or deleted."
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return f"{name}: a part of its path is a file, not a folder. Choose another folder."
     if error.errno == errno.ENAMETOOLONG:
         return f"{name[:40]}...: the name is too long. Use a shorter one."
     return f"{name}: the system refused ({error.strerror or type(error).__name__}). Try again, or choose another folder."
