@@ -17,7 +17,7 @@ Config = dict[str, Any]
 
 FAMILIES = {
     "stylegan2": ("studio.models.stylegan2", "StyleGAN2Generator"),
-    "stylegan2-discriminator": ("studio.models.stylegan2", "StyleGAN2Discriminator"),
+    "stylegan2-discriminator": ("studio.models.stylegan2_discriminator", "StyleGAN2Discriminator"),
     "stylegan3": ("studio.models.stylegan3", "StyleGAN3Generator"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),
