@@ -1,0 +1,116 @@
+"""The page: the frame with its tabs, and how it is launched. Each tab is a module of its own (see ``studio.ui``)."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module, resources
+from importlib.util import find_spec
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+
+from studio.ui import shell
+from studio.ui.context import Context
+from studio.ui.session import SessionStore
+from studio.ui.settings import Settings
+from studio.ui.theme import studio_theme
+
+TABS = ("explore", "mix", "restyle", "models", "gallery")
+"""The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``."""
+
+SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js")
+
+
+def make_context(settings: Settings) -> Context:
+    """Bring the engine, the models, the sessions and the galleries together."""
+    from studio.checkpoints import Library
+    from studio.engine import Engine
+    from studio.gallery import Gallery
+
+    library = Library(settings.models, settings.pretrained)
+    sessions = SessionStore(
+        settings.pictures,
+        public=settings.public,
+        hours=settings.session_hours,
+        max_sessions=settings.max_sessions,
+        max_calls=settings.max_calls,
+    )
+    return Context(
+        settings=settings,
+        engine=Engine(library, device=settings.device),
+        library=library,
+        sessions=sessions,
+        gallery_of=lambda session: Gallery(session.pictures),
+    )
+
+
+def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
+    """Build the page; ``ctx`` replaces engine and folders in tests."""
+    ctx = ctx or make_context(settings)
+    settings.uploads.mkdir(parents=True, exist_ok=True)
+    os.environ["GRADIO_TEMP_DIR"] = str(settings.uploads)
+    with gr.Blocks(title="studio", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
+        shell.build_top(ctx)
+        with gr.Tabs(elem_id="studio-tabs"):
+            for tab in _tabs():
+                name = tab.__name__.rsplit(".", 1)[-1]
+                with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}"):
+                    handles = tab.build(ctx)
+                if hasattr(tab, "wire"):
+                    tab.wire(ctx, handles)
+        shell.build_strip(ctx)
+    page.queue(default_concurrency_limit=1, max_size=32, api_open=False)
+    assert isinstance(page, gr.Blocks)
+    return page
+
+
+def _tabs() -> list[Any]:
+    return [import_module(f"studio.ui.{name}") for name in TABS if find_spec(f"studio.ui.{name}")]
+
+
+def head() -> str:
+    """Return the page's ``<head>``: the style sheet and the scripts, in the order in which they build on each other.
+
+    The style sheet goes here and not into Gradio's ``css``, which would tie every rule to Gradio's own container: dialogs lie outside.
+    """
+    folder = resources.files("studio.ui") / "assets"
+    style = (folder / "studio.css").read_text("utf-8")
+    scripts = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
+    return f"<style>\n{style}\n</style>\n<script>\n{scripts}\n</script>"
+
+
+def launch(settings: Settings | None = None, *, page: gr.Blocks | None = None, block: bool = True) -> gr.Blocks:
+    """Serve the page: on this machine only unless asked otherwise, with no request to any other host.
+
+    Args:
+        settings: What may be done and where; read from the environment when left out.
+        page: A page that was built before.
+        block: Serve until interrupted, instead of returning at once.
+    """
+    settings = settings or Settings.from_env()
+    page = page or build(settings)
+    page.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        inbrowser=settings.open_browser,
+        prevent_thread_lock=not block,
+        quiet=not block,
+        theme=studio_theme(),
+        head=head(),
+        max_file_size=settings.max_upload_bytes,
+        allowed_paths=[],
+        blocked_paths=[str(settings.models), str(settings.pretrained), str(settings.pictures)],
+        show_error=False,
+        strict_cors=True,
+        share=False,
+        ssr_mode=False,
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+        footer_links=[],
+    )
+    return page

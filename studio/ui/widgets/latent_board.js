@@ -1,0 +1,314 @@
+const { h, on, emit, call, guarded, latestWins, controls, session, recipe, model, status, keys, drops, tabs, decode, same, Stage, Plane, holdButton } = window.studio;
+const root = element.querySelector(".studio-widget");
+const bounds = (path) => session.bounds[path] || {};
+
+// ---- the picture --------------------------------------------------------------------------------------------------
+const chooseFile = h("input", { type: "file", hidden: true, onchange: () => drops.deliver([...chooseFile.files]) });
+const stage = new Stage({
+  empty: h("div", {},
+    h("h2", { text: "Bring a model" }),
+    h("p", { text: "Drop a StyleGAN file anywhere on this page: .pkl, .pt or .safetensors. Nothing in it is ever run." }),
+    controls.button({ label: "Choose a model file", kind: "primary", onClick: () => chooseFile.click() }), chooseFile),
+});
+const FULL = 32;
+const pictures = new Map();
+const keyOf = (value) => JSON.stringify(value);
+let drawn = "";
+let settledKey = "";
+
+function words() {
+  const { latent, truncation } = recipe.value;
+  return `${recipe.value.model.name}, place ${latent.x.toFixed(2)} by ${latent.y.toFixed(2)}, psi ${truncation.psi.toFixed(2)}`;
+}
+
+const showSize = () => {
+  const box = stage.frame.getBoundingClientRect();
+  return Math.max(64, Math.min(2048, Math.round(Math.min(box.width, box.height) * Math.min(devicePixelRatio || 1, 2)) || 512));
+};
+
+/** Draw while the hand moves: one request in flight, the newest recipe wins, nothing older than what is shown is drawn. */
+const drawPreview = latestWins(async (wanted) => {
+  const key = keyOf(wanted);
+  if (!wanted.model.name || key === drawn) return;
+  const answer = await guarded(() => stage.waiting(call(server, "preview", { recipe: wanted, size: showSize() })));
+  if (!answer || drawn === keyOf(recipe.value)) return;
+  stage.draw(await decode(answer.url), words());
+  drawn = key;
+  emit("speed", answer.speed);
+});
+
+/** Draw in full quality when the hand let go. gather: put the picture into the strip. */
+const drawFull = latestWins(async ({ wanted, gather }, isOutdated) => {
+  if (!wanted.model.name) return;
+  const key = keyOf(wanted);
+  const answer = await guarded(() => stage.waiting(call(server, "settle", { recipe: wanted, gather })));
+  if (!answer) return;
+  const image = await decode(answer.url);
+  pictures.set(key, image);
+  while (pictures.size > FULL) pictures.delete(pictures.keys().next().value);
+  if (gather) emit("picture-made", answer.item);
+  if (isOutdated() || key !== keyOf(recipe.value)) return;
+  showFull(key, image);
+});
+
+function showFull(key, image) {
+  if (settledKey && settledKey !== key) stage.remember(pictures.get(settledKey) || stage.before);
+  settledKey = key;
+  drawn = key;
+  stage.draw(image, words());
+  stage.canvas.dataset.quality = "full";
+}
+
+on("recipe", ({ recipe: value, source }) => {
+  follow(value);
+  const key = keyOf(value);
+  stage.canvas.dataset.quality = "";
+  if (pictures.has(key)) showFull(key, pictures.get(key));
+  else drawPreview(value);
+  if (source === "start") settle(value, !session.hasSteps);
+});
+on("commit", ({ recipe: value, record }) => settle(value, record));
+
+function settle(value, record) {
+  if (!value.model.name) return;
+  drawFull({ wanted: value, gather: record });
+  if (record) inOrder(async () => showSteps((await call(server, "record", { recipe: value })).steps));
+}
+
+// ---- undo, redo, compare, save ------------------------------------------------------------------------------------
+const undoButton = controls.button({ label: "Undo", icon: "undo", iconOnly: true, kind: "quiet", key: "Z", onClick: () => step("undo") });
+const redoButton = controls.button({ label: "Redo", icon: "redo", iconOnly: true, kind: "quiet", key: "Shift+Z", onClick: () => step("redo") });
+
+function showSteps({ undo, redo }) {
+  undoButton.disabled = undo < 1;
+  redoButton.disabled = redo < 1;
+}
+on("steps", (steps) => {
+  session.hasSteps = steps.undo + steps.redo > 0;
+  showSteps(steps);
+});
+
+let last = Promise.resolve();
+/** Steps reach the server in the order in which they were made. */
+function inOrder(task) {
+  last = last.then(() => guarded(task));
+  return last;
+}
+
+function step(name) {
+  return inOrder(async () => {
+    const answer = await call(server, name);
+    showSteps(answer.steps);
+    if (!answer.recipe) return status(answer.say);
+    await recipe.replace(answer.recipe, { source: name, record: false });
+    return status(name === "undo" ? "Undone." : "Done again.");
+  });
+}
+
+async function holdBefore(isHeld) {
+  if (isHeld && !stage.before) {
+    const answer = await guarded(() => call(server, "before"));
+    if (answer?.url) stage.remember(await decode(answer.url));
+    else status("There is no picture before this one.");
+  }
+  stage.hold(isHeld);
+}
+
+const compareButton = holdButton({ label: "Hold to compare", help: "Shows the picture before the last change, for as long as it is held", icon: "eye", onHold: holdBefore });
+const splitButton = controls.button({ label: "Split", icon: "compare", kind: "quiet", help: "Two pictures under one movable edge: the one before and this one. Shift-click a picture of the strip to choose another", onClick: () => (stage.other ? split(null) : split(stage.before, "Before")) });
+splitButton.setAttribute("aria-pressed", "false");
+
+function split(other, name) {
+  if (other === undefined || (other === null && name)) return status("There is nothing to compare with yet: move something first.");
+  stage.split(other, [name, "Now"]);
+  splitButton.setAttribute("aria-pressed", String(!!other));
+  return undefined;
+}
+on("compare", async ({ url, name, recipe: other }) => {
+  if (tabs.current() !== "explore") await tabs.show("explore");
+  split(await decode(url), name);
+});
+on("cancel", () => split(null));
+
+async function save() {
+  if (!model.facts) return status("There is no picture to save yet.");
+  saveButton.disabled = true;
+  const answer = await guarded(() => stage.waiting(call(server, "save", { recipe: recipe.value })));
+  saveButton.disabled = false;
+  if (answer) {
+    status(answer.say);
+    emit("gallery");
+  }
+  return undefined;
+}
+const saveButton = controls.button({ label: "Save", icon: "save", kind: "primary", key: "S", help: "Renders in full quality and writes a PNG that brings every control back when it is dropped here", onClick: save });
+const bar = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Picture" },
+  h("div", {}, undoButton, redoButton), h("div", {}, compareButton, splitButton), h("div", {}, saveButton));
+
+// ---- place --------------------------------------------------------------------------------------------------------
+const commit = () => recipe.commit();
+const place = new Plane({
+  help: "Every whole-numbered place is a seed; drag to travel between them, click one to go exactly there, arrow keys step",
+  onMove: ({ x, y }) => recipe.change({ "latent.x": x, "latent.y": y, "latent.ws": "" }, "plane"),
+  onDone: commit,
+  fetchCells: async (places) => {
+    try {
+      const answer = await call(server, "plane_cells", { recipe: recipe.value, places });
+      return await Promise.all(answer.cells.map(decode));
+    } catch {
+      return null;
+    }
+  },
+});
+const numberX = controls.number({ label: "Seed", value: 0, low: -(2 ** 32), high: 2 ** 32, step: 1, fine: 0.01, onInput: (x) => recipe.change({ "latent.x": x, "latent.ws": "" }), onCommit: commit });
+const numberY = controls.number({ label: "Row", value: 0, low: -(2 ** 26), high: 2 ** 26, step: 1, fine: 0.01, onInput: (y) => recipe.change({ "latent.y": y, "latent.ws": "" }), onCommit: commit });
+const field = (label, box, text) => controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), box.input), text);
+const lockButton = controls.button({ label: "Lock", icon: "lock", key: "L", kind: "toggle", help: "Keeps this place: dragging and Random leave it, Random then varies the character instead", onClick: () => lock(!place.locked) });
+const randomButton = controls.button({ label: "Random", icon: "dice", key: "R", help: "Goes to a random seed", onClick: random });
+
+function lock(isLocked) {
+  place.locked = isLocked;
+  place.element.classList.toggle("locked", isLocked);
+  lockButton.setAttribute("aria-pressed", String(isLocked));
+  numberX.input.disabled = isLocked;
+  numberY.input.disabled = isLocked;
+  place.paint();
+  status(isLocked ? "The place is locked. Random now varies the character." : "The place is free.");
+}
+
+function random() {
+  if (!model.facts) return;
+  const dice = (low, high) => low + Math.random() * (high - low);
+  if (!place.locked) recipe.change({ "latent.x": Math.floor(dice(0, 100000)), "latent.y": 0, "latent.ws": "" });
+  else {
+    const values = { "truncation.psi": Number(dice(0.4, 1.1).toFixed(2)) };
+    if (model.facts.has_noise) Object.assign(values, { "noise.seed": Math.floor(dice(0, 100000)) });
+    if (model.facts.c_dim > 0) values["latent.classes"] = [[Math.floor(dice(0, model.facts.c_dim)), 1]];
+    recipe.change(values);
+  }
+  commit();
+}
+lockButton.setAttribute("aria-pressed", "false");
+
+// ---- the controls of the model at hand ------------------------------------------------------------------------------
+const followers = [];
+const column = h("div", { class: "studio-side", role: "group", "aria-label": "Controls" });
+const modelParts = h("div", { class: "studio-parts" });
+let placeKey = null;
+
+/** A slider for one value of the recipe; range, default and help come from the recipe itself. */
+function valueSlider(path, { label, low, high, step = 0.01, center, marks, toControl = (x) => x, toRecipe = (x) => x }) {
+  const limits = bounds(path);
+  const control = controls.slider({
+    label, help: limits.help, low: low ?? limits.low, high: high ?? limits.high, step, center, marks, reset: toControl(limits.default),
+    onInput: (value) => recipe.change({ [path]: toRecipe(value) }, path), onCommit: commit,
+  });
+  followers.push(() => control.set(toControl(recipe.get(path))));
+  return control;
+}
+
+function character(facts) {
+  const psi = valueSlider("truncation.psi", { label: "Psi", center: 0, marks: [1] });
+  const cutoff = valueSlider("truncation.cutoff", {
+    label: "Cutoff", low: 0, high: facts.num_ws, step: 1, toControl: (value) => value ?? facts.num_ws, toRecipe: (value) => (value >= facts.num_ws ? null : Math.round(value)),
+  });
+  return controls.group("Character", psi.element, cutoff.element);
+}
+
+function grain() {
+  const mode = controls.choice({
+    label: "Grain", help: bounds("noise.mode").help, value: recipe.get("noise.mode"), options: [["const", "Fixed"], ["random", "New"], ["none", "None"]],
+    onChange: (value) => { recipe.change({ "noise.mode": value }); commit(); },
+  });
+  const strength = valueSlider("noise.strength", { label: "Grain strength", low: 0, high: 2, center: 1 });
+  const seed = controls.number({ label: "Grain seed", value: 0, low: 0, high: 2 ** 32 - 1, onInput: (value) => recipe.change({ "noise.seed": Math.round(value) }), onCommit: commit });
+  const seedField = field("Grain seed", seed, bounds("noise.seed").help);
+  followers.push(({ noise }) => {
+    mode.set(noise.mode);
+    seed.show(noise.seed);
+    seed.input.disabled = noise.mode !== "random";
+    seedField.classList.toggle("off", noise.mode !== "random");
+    strength.enable(noise.mode !== "none");
+  });
+  return controls.group("Grain", mode.element, strength.element, seedField);
+}
+
+function frame() {
+  const move = (path, label, options) => valueSlider(`transform.${path}`, { label, ...options }).element;
+  return controls.group("Frame", move("translate_x", "Move right", { center: 0 }), move("translate_y", "Move down", { center: 0 }),
+    move("rotate", "Turn", { center: 0, step: 1 }), move("scale", "Zoom", { center: 1 }));
+}
+
+/** Class weights as a set of bars that sum to one; all empty is the model's average. */
+function classes(facts) {
+  const weights = new Array(facts.classes.length).fill(0);
+  const send = () => recipe.change({ "latent.classes": weights.flatMap((weight, i) => (weight > 0.0005 ? [[i, Number(weight.toFixed(4))]] : [])) }, "classes");
+  const share = (at, value) => {
+    const others = weights.reduce((sum, weight, i) => (i === at ? sum : sum + weight), 0);
+    weights.forEach((weight, i) => {
+      if (i === at) weights[i] = others > 0 ? value : 1;
+      else weights[i] = others > 0 ? (weight / others) * (1 - value) : 0;
+    });
+    bars.forEach((entry, i) => entry.set(weights[i]));
+    send();
+  };
+  const bars = facts.classes.map((name, i) => controls.bar({ label: name, onInput: (value) => share(i, value), onCommit: commit }));
+  followers.push(({ latent }) => {
+    weights.fill(0);
+    const sum = latent.classes.reduce((total, [, weight]) => total + weight, 0) || 1;
+    latent.classes.forEach(([i, weight]) => { if (i < weights.length) weights[i] = weight / sum; });
+    bars.forEach((entry, i) => entry.set(weights[i]));
+  });
+  const clear = controls.button({ label: "Average", kind: "quiet small", help: "Leaves all kinds at the model's average", onClick: () => { recipe.change({ "latent.classes": [] }); commit(); } });
+  const filter = h("input", { type: "search", class: "studio-text", placeholder: "Find a kind", "aria-label": "Find a kind", hidden: bars.length <= 24, oninput: () => {
+    const word = filter.value.trim().toLowerCase();
+    bars.forEach((entry, i) => { entry.element.hidden = word !== "" && !facts.classes[i].toLowerCase().includes(word); });
+  } });
+  const section = controls.group("Kinds", filter, h("div", { class: "studio-bars" }, bars.map((entry) => entry.element)));
+  section.firstElementChild.append(clear);
+  return section;
+}
+
+function build(facts) {
+  followers.length = 0;
+  const parts = [character(facts)];
+  if (facts.c_dim > 0) parts.push(classes(facts));
+  if (facts.has_noise) parts.push(grain());
+  if (facts.has_transform) parts.push(frame());
+  modelParts.replaceChildren(...parts);
+  column.inert = false;
+  place.forget();
+  placeKey = null;
+  if (recipe.value) follow(recipe.value);
+}
+
+function follow(value) {
+  place.set(value.latent.x, value.latent.y);
+  for (const [box, next] of [[numberX, value.latent.x], [numberY, value.latent.y]]) if (document.activeElement !== box.input) box.show(next);
+  followers.forEach((update) => update(value));
+  const rest = { ...value, latent: { ...value.latent, x: 0, y: 0, ws: "" }, mixing: [], blends: [] };
+  if (placeKey && same(rest, placeKey)) return;
+  placeKey = rest;
+  place.depend(model.facts ? JSON.stringify(rest) : "");
+}
+
+on("model", build);
+on("loading", () => { stage.loading = new Promise((resolve) => { stage.loaded = resolve; }); stage.waiting(stage.loading); });
+on("loaded", () => stage.loaded?.());
+on("ready", ({ model: facts }) => { stage.empty.hidden = !!facts; });
+on("models", () => { if (!model.facts) { const first = session.models.find((entry) => entry.kind === "generator"); if (first) model.choose(first.name); } });
+
+keys.register({ key: "r", title: "Random", tab: "explore", run: random });
+keys.register({ key: "l", title: "Lock the place", tab: "explore", run: () => lock(!place.locked) });
+keys.register({ key: "z", title: "Undo", run: () => step("undo") });
+keys.register({ key: "z", shift: true, title: "Redo", run: () => step("redo") });
+keys.register({ key: "s", title: "Save", tab: "explore", run: save });
+
+column.inert = true;
+column.append(
+  controls.group("Place", place.element, h("div", { class: "studio-row place" }, field("Seed", numberX, bounds("latent.x").help || "where on the seed plane, left to right"),
+    field("Row", numberY, "where on the seed plane; one row down is 100 seeds on"), randomButton, lockButton)),
+  modelParts,
+);
+root.append(h("div", { class: "studio-stage" }, stage.element, bar), column);
+window.studio.mounted(element);

@@ -1,0 +1,122 @@
+const { h, on, emit, call, guarded, session, model, recipe, status, drops, controls, keys, theme, tabs } = window.studio;
+const root = element.querySelector(".studio-widget");
+
+// ---- model picker: a listbox in a popover ------------------------------------------------------------------------
+const name = h("span", { class: "name", text: "…" });
+const preview = h("img", { alt: "", class: "thumb", hidden: true });
+const list = h("div", { class: "studio-picker-list", role: "listbox", id: "studio-picker-list", "aria-label": "Models", tabindex: "-1", hidden: true });
+const picker = h("button", { type: "button", class: "studio-picker", "aria-haspopup": "listbox", "aria-expanded": "false", "aria-controls": list.id, "aria-label": "Model" },
+  preview, name, controls.icon("down"));
+let shown = [];
+
+function options() {
+  return [...list.querySelectorAll("[role=option]")];
+}
+
+function open(isOpen) {
+  if (isOpen && !shown.length) return tabs.show("models");
+  list.hidden = !isOpen;
+  picker.setAttribute("aria-expanded", String(isOpen));
+  if (!isOpen) return undefined;
+  const current = options().find((option) => option.getAttribute("aria-selected") === "true") || options()[0];
+  current?.focus();
+  current?.scrollIntoView({ block: "nearest" });
+  return undefined;
+}
+
+function draw(models) {
+  shown = models.filter((entry) => entry.kind === "generator");
+  list.replaceChildren(...shown.map((entry) => h("div", {
+    role: "option", tabindex: "-1", "data-name": entry.name, "aria-selected": String(model.facts?.name === entry.name),
+    onclick: () => { open(false); picker.focus(); model.choose(entry.name); },
+  },
+  entry.preview ? h("img", { src: entry.preview, alt: "" }) : h("span", { class: "blank" }),
+  h("span", { class: "words" }, h("b", { text: entry.title }), h("small", { text: entry.summary })))));
+  if (!shown.length) name.textContent = "No model yet";
+}
+
+function pick(facts) {
+  name.textContent = facts.title;
+  picker.title = facts.title;
+  picker.setAttribute("aria-label", `Model: ${facts.title}`);
+  const entry = shown.find((other) => other.name === facts.name);
+  preview.hidden = !entry?.preview;
+  if (entry?.preview) preview.src = entry.preview;
+  options().forEach((option) => option.setAttribute("aria-selected", String(option.dataset.name === facts.name)));
+}
+
+picker.addEventListener("click", () => open(list.hidden));
+picker.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  event.preventDefault();
+  open(true);
+});
+list.addEventListener("keydown", (event) => {
+  const all = options();
+  const at = all.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+  if (to !== undefined) all[(to + all.length) % all.length]?.focus();
+  else if (event.key === "Enter" || event.key === " ") document.activeElement.click();
+  else if (event.key === "Escape" || event.key === "Tab") { open(false); picker.focus(); }
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+});
+document.addEventListener("pointerdown", (event) => {
+  if (!list.hidden && !root.contains(event.target)) open(false);
+});
+
+// ---- honest speed ------------------------------------------------------------------------------------------------
+const speed = h("output", { class: "studio-speed", "aria-live": "off" });
+controls.help(speed, "Where the picture is computed, and how long the model took for the last one");
+let smooth = 0;
+on("speed", ({ device, ms, runner }) => {
+  smooth = smooth && Math.abs(ms - smooth) < smooth ? smooth * 0.8 + ms * 0.2 : ms;
+  const time = smooth >= 9950 ? `${Math.round(smooth / 1000)} s` : smooth >= 995 ? `${(smooth / 1000).toFixed(1)} s` : `${Math.max(1, Math.round(smooth))} ms`;
+  speed.replaceChildren(h("span", { text: device }), h("span", { class: "dot", text: "·" }), h("span", { class: "time", text: time }));
+  speed.dataset.runner = runner || "";
+});
+on("model", () => { smooth = 0; });
+
+root.append(
+  h("span", { class: "studio-brand", text: "studio" }),
+  h("div", { class: "studio-top-right" }, h("div", { class: "studio-picker-box" }, picker, list), speed,
+    controls.button({ label: "Light or dark", kind: "quiet", icon: "theme", iconOnly: true, onClick: theme.toggle }),
+    controls.button({ label: "Keyboard shortcuts", kind: "quiet", icon: "help", iconOnly: true, key: "?", onClick: keys.showList })),
+);
+on("models", draw);
+on("model", pick);
+on("loading", () => { picker.dataset.busy = "1"; });
+on("loaded", () => { delete picker.dataset.busy; });
+
+// ---- pictures dropped anywhere: ours restore every control, others are photos ---------------------------------------
+drops.register({
+  name: "picture",
+  order: 10,
+  accepts: drops.isImage,
+  async handle(files, point) {
+    const photos = [];
+    for (const file of files) {
+      status(`Opening ${file.name} …`);
+      const stored = await upload(file);
+      const answer = await call(server, "open_picture", { path: stored.path, name: file.name });
+      if (answer.recipe && !answer.recipe.restyle) {
+        if (await recipe.replace(answer.recipe, { source: "file" })) {
+          if (!["explore", "animate"].includes(tabs.current())) await tabs.show("explore");
+          status(answer.say);
+        }
+      } else photos.push({ file, path: stored.path, recipe: answer.recipe || null, name: file.name });
+    }
+    if (!photos.length) return;
+    if (!window.studio.photos.handle && tabs.has("restyle")) await tabs.show("restyle");
+    if (window.studio.photos.handle) await window.studio.photos.handle(photos, point);
+    else status("This picture was not made by the studio, so it brings no settings back.", "error");
+  },
+});
+
+// ---- start -------------------------------------------------------------------------------------------------------
+if (matchMedia("(max-width: 800px)").matches) speed.dataset.small = "1";
+theme.restore();
+emit("top");
+window.studio.start(server);
+window.studio.mounted(element);
