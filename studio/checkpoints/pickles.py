@@ -9,6 +9,7 @@ before anything is allocated, and large byte strings stay windows into the file.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ MAX_NAME_BYTES = 300
 MAX_INTEGER_BYTES = 16
 MAX_NUMBER_KEYS = 20_000
 LAZY_TEXT_BYTES = 64 << 10
+STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "copy_reg", "commands", "os2"}
 
 Reducer = Callable[["Machine", tuple[Any, ...]], Any]
 Builder = Callable[["Machine", Any, Any], None]
@@ -217,13 +219,13 @@ class Machine:
 
 
 class UnlistedNameError(UnsafeFileError):
-    """The file names something that is not on the list."""
+    """The file names something that is not on the list: ``what``."""
 
     def __init__(self, module: object, name: object) -> None:
-        self.module = module if isinstance(module, str) else ""
-        what = f"{shorten(module)}.{shorten(name)}"
+        self.what = f"{shorten(module)}.{shorten(name)}"
+        self.is_standard_library = not isinstance(module, str) or module.split(".")[0] in STANDARD_LIBRARY
         super().__init__(
-            f"asks to run {what}, which a model has no need of; refused, nothing was run. "
+            f"asks to run {self.what}, which a model has no need of; refused, nothing was run. "
             "Do not trust this file; ask its author for a .safetensors file."
         )
 

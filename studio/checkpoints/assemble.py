@@ -1,0 +1,150 @@
+"""From a draft (family, configuration, weights still in the file) to a network.
+
+Every name and shape is compared on a network without memory before a single weight is read, so a lying file costs
+nothing. This module does *not* know formats or paths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+from studio.checkpoints.bounds import check_config
+from studio.checkpoints.card import LICENCE_UNKNOWN, ModelCard
+from studio.checkpoints.outline import Outline
+from studio.checkpoints.records import Stored, shorten
+from studio.errors import DamagedFileError, StudioError, TooBigError, UnsafeFileError
+from studio.models.common import FAMILIES, Config, build
+
+MAX_TENSOR_BYTES = 8 << 30
+SLACK_BYTES = 16 << 20
+NAMED = 5
+
+
+@dataclass(slots=True)
+class Draft:
+    """A network that a format recognised in a file, before anything was built or read.
+
+    ``weights`` holds a still stored tensor for every name of the network's ``state_dict``; names ending in one of
+    ``derivable`` may be absent, their values follow from the configuration.
+    """
+
+    format: str
+    family: str
+    config: Config
+    weights: dict[str, Stored]
+    derivable: dict[str, Stored] = field(default_factory=dict)
+    licence: str = LICENCE_UNKNOWN
+    origin: str = "unknown"
+    notes: list[str] = field(default_factory=list)
+    finish: Callable[[nn.Module], None] | None = None
+    """Something to compute once the network stands (a missing average style)."""
+    card: ModelCard | None = None
+    """The card that came with the file, if it is one of our own."""
+
+
+def assemble(draft: Draft, *, file_bytes: int) -> nn.Module:
+    """Build the network of a draft and fill it, in eval mode and without gradients.
+
+    Args:
+        draft: What the format found.
+        file_bytes: Size of the file, which bounds what its tensors may take in memory.
+
+    Raises:
+        StudioError: Sizes beyond the bounds, tensors missing or of another shape, or values that are not finite.
+    """
+    if draft.family not in FAMILIES:
+        raise DamagedFileError(f"says it is a {shorten(draft.family)}, a kind of network that the studio does not know.")
+    check_config(draft.family, draft.config)
+    try:
+        with torch.random.fork_rng(devices=[]), Outline():
+            network = build(draft.family, draft.config)
+    except (StudioError, AssertionError, ArithmeticError, TypeError, ValueError, RuntimeError, LookupError) as error:
+        raise DamagedFileError("says settings that make no network.", detail=repr(error)) from error
+    expected = network.state_dict()
+    weights = match(expected, draft)
+    check_memory(weights, file_bytes)
+    network.load_state_dict(_read(expected, weights), assign=True)
+    _fill_unsaved(network, draft)
+    network.eval().requires_grad_(False)
+    if draft.finish is not None:
+        draft.finish(network)
+    return network
+
+
+def match(expected: Mapping[str, Tensor], draft: Draft) -> dict[str, Stored]:
+    """Pair every tensor that the network needs with one of the file.
+
+    Raises:
+        DamagedFileError: Some are missing, too many or of another shape; the first five are named.
+    """
+    found = dict(draft.weights)
+    for name in expected:
+        if name not in found:
+            suffix = next((end for end in draft.derivable if name.endswith(end)), None)
+            if suffix is not None:
+                found[name] = draft.derivable[suffix]
+    wrong = [f"{shorten(name)} is missing" for name in expected if name not in found]
+    for name, tensor in expected.items():
+        if name in found and tuple(found[name].shape) != tuple(tensor.shape):
+            wrong.append(f"{shorten(name)} is {shorten(found[name].shape)} instead of {shorten(list(tensor.shape))}")
+    wrong += [f"{shorten(name)} is not part of it" for name in found if name not in expected]
+    if wrong:
+        more = f", and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        raise DamagedFileError(f"looks like {draft.format}, but does not fit it: {'; '.join(wrong[:NAMED])}{more}.")
+    return found
+
+
+def check_memory(weights: Mapping[str, Stored], file_bytes: int) -> None:
+    """Refuse weights that would take more memory than the file could honestly hold, or than there is.
+
+    Raises:
+        UnsafeFileError: Many tensors share the same bytes.
+        TooBigError: More than 8 GB, or half of the free memory.
+    """
+    stored = sum(tensor.nbytes for tensor in weights.values())
+    if stored > 2 * file_bytes + SLACK_BYTES:
+        raise UnsafeFileError("uses the same bytes for many tensors and would need far more memory than its size; refused.")
+    needed = sum(4 * math.prod(tensor.shape) for tensor in weights.values())
+    limit = min(MAX_TENSOR_BYTES, psutil.virtual_memory().available // 2)
+    if needed > limit:
+        raise TooBigError(f"needs {needed / 2**30:.1f} GB of memory; the studio may use {limit / 2**30:.1f} GB here.")
+
+
+def _read(expected: Mapping[str, Tensor], weights: Mapping[str, Stored]) -> dict[str, Tensor]:
+    """Copy the weights out of the file and look for values that are not numbers."""
+    tensors: dict[str, Tensor] = {}
+    broken: list[str] = []
+    for name, target in expected.items():
+        tensor = torch.from_numpy(np.asarray(weights[name].read()))
+        tensor = tensor if tensor.dtype == target.dtype else tensor.to(target.dtype)
+        if tensor.is_floating_point() and tensor.numel():
+            low, high = tensor.aminmax()
+            if not math.isfinite(low) or not math.isfinite(high):
+                broken.append(name)
+        tensors[name] = tensor
+    if broken:
+        raise DamagedFileError(
+            f"holds values that are not numbers (NaN or infinite) in {len(broken)} of {len(tensors)} tensors, first in "
+            f"{shorten(broken[0])}: its training broke down. Use an earlier snapshot."
+        )
+    return tensors
+
+
+def _fill_unsaved(network: nn.Module, draft: Draft) -> None:
+    """Give values to the buffers that are in no file because they follow from the configuration."""
+    if not any(buffer.is_meta for buffer in network.buffers()):
+        return
+    with torch.random.fork_rng(devices=[]):
+        values: dict[str, Any] = dict(build(draft.family, draft.config).named_buffers())
+    for name, buffer in list(network.named_buffers()):
+        if buffer.is_meta:
+            owner, _, last = name.rpartition(".")
+            setattr(network.get_submodule(owner), last, values[name])
