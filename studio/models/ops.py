@@ -215,13 +215,13 @@ def conv2d_up(x: Tensor, weight: Tensor, *, taps: Tensor | None, padding: int) -
     return upfirdn2d(x, taps, padding=(before, after, before, after), gain=4.0)
 
 
-def conv2d_down(x: Tensor, weight: Tensor, *, taps: Tensor | None, padding: int) -> Tensor:
-    """Smooth ``x [n, in, h, w]`` and halve its size with a strided convolution by ``weight [out, in, k, k]``."""
+def conv2d_down(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, taps: Tensor | None, padding: int) -> Tensor:
+    """Smooth ``x [n, in, h, w]``, halve its size with a strided convolution by ``weight [out, in, k, k]``, add ``bias [out]``."""
     size = 1 if taps is None else taps.shape[-1]
     before, after = padding + (size - 1) // 2, padding + (size - 2) // 2
     if weight.shape[-1] == 1:
-        return F.conv2d(upfirdn2d(x, taps, down=2, padding=(before, after, before, after)), weight)
-    return F.conv2d(upfirdn2d(x, taps, padding=(before, after, before, after)), weight, stride=2)
+        return F.conv2d(upfirdn2d(x, taps, down=2, padding=(before, after, before, after)), weight, bias)
+    return F.conv2d(upfirdn2d(x, taps, padding=(before, after, before, after)), weight, bias, stride=2)
 
 
 def _resample(x: Tensor, kernel: Tensor, *, up: tuple[int, int], down: tuple[int, int], padding: Sequence[int]) -> Tensor:

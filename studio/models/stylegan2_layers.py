@@ -186,15 +186,17 @@ class ConvLayer(nn.Module):
         """Map ``x [n, in, h, w]`` to ``[n, out, h * up / down, w * up / down]``, with ``gain`` on the result and the clamp."""
         act_gain = ops.ACTIVATIONS[self.activation][1] * gain
         early, late = (act_gain, 1.0) if self.activation in ops.HOMOGENEOUS else (1.0, act_gain)
-        weight = self.weight * (self.weight_gain * early)
-        if self.up == 2 and weight.shape[-1] == 1:
-            x = ops.upsample2d(F.conv2d(x, weight.to(x.dtype)), self.resample_filter)
-        elif self.up == 2:
-            x = ops.conv2d_up(x, weight.to(x.dtype), taps=self.resample_filter, padding=self.padding)
+        weight = (self.weight * (self.weight_gain * early)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * early).to(x.dtype)
+        if self.up == 2:
+            if weight.shape[-1] == 1:
+                x = ops.upsample2d(F.conv2d(x, weight), self.resample_filter)
+            else:
+                x = ops.conv2d_up(x, weight, taps=self.resample_filter, padding=self.padding)
+            x = x if bias is None else x + bias[:, None, None].to(x.dtype)
         elif self.down == 2:
-            x = ops.conv2d_down(x, weight.to(x.dtype), taps=self.resample_filter, padding=self.padding)
+            x = ops.conv2d_down(x, weight, bias, taps=self.resample_filter, padding=self.padding)
         else:
-            x = F.conv2d(x, weight.to(x.dtype), padding=self.padding)
+            x = F.conv2d(x, weight, bias, padding=self.padding)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        bias = None if self.bias is None else self.bias * early
-        return ops.bias_act(x, bias, act=self.activation, gain=late, clamp=clamp)
+        return ops.bias_act(x, act=self.activation, gain=late, clamp=clamp)
