@@ -1,0 +1,130 @@
+"""Fast paths of the image translators: convolutions packed once, everything between them fused into single passes.
+
+On a CPU, in float32 (``exact``) or bfloat16 (``auto``). A bias before a norm that subtracts the mean is dropped, since it
+cancels; a transposed convolution becomes two ordinary ones that compute even and odd rows apart. The arithmetic between the
+convolutions is float32, statistics are summed per row and finished in float64. This module is *not* about training.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studio.accel.candidate import Candidate
+from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE
+from studio.accel.runtime import bfloat16_wins
+from studio.accel.translator_parts import BARE, Border, PackedConv, Stage, empty, pad_channels, split_precision
+from studio.models.translators import ResnetTranslator
+
+PADDINGS = {"zeros": BARE, "reflect": Border.around(1, REFLECT), "replicate": Border.around(1, REPLICATE)}
+"""What a 3x3 convolution wants around its input; zeros it adds itself."""
+
+
+def candidates(net: Any, precision: str, device: torch.device) -> list[Candidate]:
+    """Return the fast paths of a translator, quickest to prepare first.
+
+    Args:
+        net: A :class:`ResnetTranslator` or :class:`UnetTranslator` in eval mode.
+        precision: "exact" (float32) or "auto" (bfloat16 or float16 where the device has fast units for it).
+        device: Where the network is.
+    """
+    if device.type != "cpu":
+        return [Candidate("half", lambda: _halved(net, torch.float16))] if precision == "auto" and device.type == "cuda" else []
+    half = precision == "auto" and bfloat16_wins()
+    found = [Candidate("half", lambda: _halved(net, torch.bfloat16))] if half else []
+    if net.family == "resnet":
+        found.append(Candidate("numba", lambda: FastResnet(net, torch.bfloat16 if half else torch.float32)))
+    return found
+
+
+Step = Callable[[Border], Tensor]
+"""An activation that is still to be written, once the border that the next layer wants is known."""
+
+
+class FastResnet:
+    """A :class:`ResnetTranslator` on a CPU, with its own copy of the weights; ``norm_mode`` and dropout are followed."""
+
+    def __init__(self, net: ResnetTranslator, dtype: torch.dtype) -> None:
+        self.net, self.dtype, self.config = net, dtype, net.config
+        layers = [layer for part in net.model.children() for layer in getattr(part, "conv_block", [part])]
+        convs: list[Any] = [layer for layer in layers if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
+        norms = [layer for layer in layers if isinstance(layer, (nn.BatchNorm2d, nn.InstanceNorm2d, nn.Identity))]
+        pairs = zip(convs[:-1], norms, strict=True)
+        self.stages = [Stage(conv, norm, dtype, is_first=index == 0) for index, (conv, norm) in enumerate(pairs)]
+        self.last = PackedConv(pad_channels(convs[-1].weight, outputs=False), convs[-1].bias, dtype)
+
+    def __call__(self, img: Tensor) -> Tensor:
+        """Translate ``img``, as the network does."""
+        if self.net.dropout_on or self.net.training:
+            result: Tensor = self.net(img)
+            return result
+        self.net.check_input(img)
+        with torch.no_grad():
+            return torch.cat([self._translate(one) for one in torch.split(img, 1)])
+
+    def _translate(self, img: Tensor) -> Tensor:
+        own, downs, blocks = self.net.norm_mode == "published", self.config["n_downs"], self.config["n_blocks"]
+        stages = iter(self.stages)
+        padded = F.pad(split_precision(img, self.dtype), (3, 3, 3, 3), mode="reflect").contiguous(memory_format=torch.channels_last)
+        step: Step = next(stages)(padded, own=own).write
+        for _ in range(downs):
+            step = self._down(step, next(stages), own)
+        for _ in range(blocks):
+            step = self._block(step, next(stages), next(stages), own)
+        for _ in range(downs):
+            step = self._up(step, next(stages), own)
+        values = self.last(step(Border.around(3, REFLECT)))
+        return values.float().contiguous().tanh_()
+
+    def _down(self, step: Step, stage: Stage, own: bool) -> Step:
+        raw = stage(step(BARE), own=own)
+        if self.config["downsample"] == "strided":
+            return raw.write
+
+        def blur(border: Border) -> Tensor:
+            height, width = raw.height // 2, raw.width // 2
+            out = empty(height + 2 * border.top, width + 2 * border.top, raw.channels, self.dtype)
+            arguments = (raw.affine, out, raw.height, raw.width, raw.channels, border.top, border.mode)
+            KERNELS[self.dtype].blur_down(out.shape[2], raw.planes[0], *arguments)
+            return out
+
+        return blur
+
+    def _block(self, step: Step, first: Stage, second: Stage, own: bool) -> Step:
+        padding = PADDINGS[self.config["block_padding"]]
+        x = step(padding)
+        raw = second(first(x, own=own).write(padding), own=own)
+        return lambda border: raw.write(border, slope=1.0, residual=x, inset=padding.top)
+
+    def _up(self, step: Step, stage: Stage, own: bool) -> Step:
+        kind = self.config["upsample"]
+        if kind == "transposed":
+            return stage(step(Border(0, 0, 1, 1)), own=own).write
+        x = step(BARE)
+        padding = PADDINGS[self.config["resize_padding"] if kind == "resize" else "zeros"].top
+        near = 1.0 if kind == "resize" and self.config["resize_mode"] == "nearest" else 0.75
+        height, width = x.shape[2:]
+        out = empty(2 * (height + padding), 2 * (width + padding), x.shape[1], self.dtype)
+        KERNELS[self.dtype].enlarge(out.shape[2], x, out, height, width, x.shape[1], near, padding, REFLECT)
+        return stage(out, own=own).write
+
+
+def _halved(net: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """Return a copy of the network with convolutions in ``dtype`` and norms in float32, channels last."""
+    twin = copy.deepcopy(net).to(memory_format=torch.channels_last)
+    for layer in twin.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.to(dtype)
+
+    def run(img: Tensor) -> Tensor:
+        twin.norm_mode, twin.dropout_on, twin.dropout_seed = net.norm_mode, net.dropout_on, net.dropout_seed
+        with torch.no_grad():
+            result: Tensor = twin(img.to(dtype, memory_format=torch.channels_last))
+        return result.float().contiguous()
+
+    return run
