@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from studio._version import __version__
 from studio.errors import RecipeError
-from studio.recipe import MAX_JSON_BYTES, SEED_ROW_STEP, Recipe, from_json
+from studio.recipe import MAX_JSON_BYTES, SEED_ROW_STEP, Latent, Recipe, from_json
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = "trainedAlgorithmicMedia"
@@ -80,7 +80,7 @@ def recipe_text(recipe: Recipe) -> str | None:
 
 def summary(recipe: Recipe) -> str:
     """Describe a recipe in the one line that other viewers show (the ``parameters`` text of a PNG)."""
-    seed = seed_of(recipe)
+    seed = seed_of(recipe.latent)
     parts = [
         f"Seed: {seed}" if seed is not None else "",
         f"Truncation psi: {recipe.truncation.psi:g}",
@@ -91,12 +91,17 @@ def summary(recipe: Recipe) -> str:
     return re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]", " ", ", ".join(part for part in parts if part))
 
 
-def seed_of(recipe: Recipe) -> int | None:
-    """Give the integer seed at the recipe's place, or None where it lies between seeds or is kept in full."""
-    latent = recipe.latent
+def seed_of(latent: Latent) -> int | None:
+    """Give the integer seed at a place, or None where it lies between seeds or is kept in full."""
     seed = latent.x + SEED_ROW_STEP * latent.y
     is_seed = not latent.ws and latent.x.is_integer() and latent.y.is_integer() and 0 <= seed < 2**32
     return int(seed) if is_seed else None
+
+
+def recipe_seeds(recipe: Recipe) -> tuple[int, ...]:
+    """Give the integer seeds of a recipe, each once: its own place first, then what is blended and mixed in."""
+    latents = [recipe.latent, *(blend.latent for blend in recipe.blends), *(mix.latent for mix in recipe.mixing)]
+    return tuple(dict.fromkeys(seed for seed in map(seed_of, latents) if seed is not None))
 
 
 def xmp_packet(*, composite: bool, recipe: str | None = None, extended: str = "") -> bytes:

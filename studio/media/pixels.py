@@ -44,6 +44,11 @@ def flatten(image: ImageArray, alpha: ImageArray | None, ground: tuple[int, int,
     return (mixed // 255).astype(np.uint8)
 
 
+def join_alpha(image: ImageArray, alpha: ImageArray | None) -> ImageArray:
+    """Put RGB ``[H, W, 3]`` and straight alpha ``[H, W]`` into one ``[H, W, 4]``; without alpha give the image itself."""
+    return image if alpha is None else np.dstack([image, alpha])
+
+
 def as_pillow(image: ImageArray) -> Image.Image:
     """Wrap uint8 ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]`` for Pillow.
 
