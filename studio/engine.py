@@ -30,7 +30,7 @@ from studio.errors import DeviceError, RecipeError
 from studio.latents import recipe_to_ws
 from studio.media import ImageArray, thumbnail
 from studio.model_cache import Loaded, ModelCache
-from studio.recipe import Recipe
+from studio.recipe import ModelRef, Recipe
 from studio.render import BACKDROP, Frame, draw, opaque
 from studio.runners import NEEDS_COMPILER, Preparer, Runner
 from studio.worker import Priority, Worker
@@ -106,6 +106,18 @@ class Engine:
         """
         return self.models.open(path)
 
+    def generator(self, ref: ModelRef) -> Loaded:
+        """Load the latent generator that a recipe names.
+
+        Raises:
+            RecipeError: The recipe names no model, or a translator.
+            CheckpointError: No such model is installed.
+        """
+        loaded = self.models.find(ref)
+        if loaded.is_translator:
+            raise RecipeError(f"{loaded.name} turns photos into pictures and needs a photo. Use it in Restyle.")
+        return loaded
+
     def unload(self, name: str) -> None:
         """Forget a model that is in memory (before its file is renamed or removed)."""
         self.models.unload(name)
@@ -119,7 +131,7 @@ class Engine:
         Raises:
             StudioError: The model is not there, or a value in the recipe does not suit it.
         """
-        loaded = self._generator(recipe)
+        loaded = self.generator(recipe.model)
         image = opaque(self._draw(loaded, replace(recipe, size=None), priority, self.precision))
         return image if size is None else thumbnail(image, size)
 
@@ -132,11 +144,11 @@ class Engine:
         Raises:
             StudioError: The model is not there, or a value in the recipe does not suit it.
         """
-        return self._draw(self._generator(recipe), recipe, priority, None if recipe.precision == "exact" else recipe.precision)
+        return self._draw(self.generator(recipe.model), recipe, priority, None if recipe.precision == "exact" else recipe.precision)
 
     def ws(self, recipe: Recipe) -> Tensor:
         """Return the style vectors of a recipe, ``[1, num_ws, w_dim]`` on the CPU (see ``latents.keep_ws``)."""
-        loaded = self._generator(recipe)
+        loaded = self.generator(recipe.model)
         return self.worker.run(Priority.PREVIEW, lambda: recipe_to_ws(loaded.network, recipe, loaded.place).cpu())
 
     def mix_grid(self, recipes: Grid, cell: int = 128, *, priority: Priority = Priority.SETTLE) -> Iterator[Frame]:
@@ -195,12 +207,6 @@ class Engine:
         """End the background threads; the engine cannot be used afterwards."""
         self._preparer.close()
         self.worker.close()
-
-    def _generator(self, recipe: Recipe) -> Loaded:
-        loaded = self.models.find(recipe.model)
-        if loaded.is_translator:
-            raise RecipeError(f"{loaded.name} turns photos into pictures and needs a photo. Use it in Restyle.")
-        return loaded
 
     def _runner(self, loaded: Loaded, precision: str) -> Runner:
         """Return the runner of a model, and have its fast paths prepared when it is new."""

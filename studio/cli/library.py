@@ -1,0 +1,116 @@
+"""Commands about models: import, models list | info | rename | remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studio.cli import common
+
+if TYPE_CHECKING:
+    from studio.checkpoints import Library
+
+models = typer.Typer(help="List, describe, rename and remove models.", invoke_without_command=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("import")(import_file)
+    app.add_typer(models, name="models")
+
+
+def make_library() -> Library:
+    """Return the library of shipped and imported models."""
+    from studio import checkpoints, paths
+
+    return checkpoints.Library(paths.models_folder(), paths.pretrained_folder())
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="StyleGAN2/3 .pkl, rosinality .pt, CycleGAN, pix2pix or CUT .pth, safetensors.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call it; left out: the name of the file.")] = None,
+) -> None:
+    """Bring in a model file. Nothing in it is executed.
+
+    For example:
+
+    * `studio import stylegan2-ffhq-256x256.pkl --name faces`
+
+    * `studio import latest_net_G.pth --name monet`
+    """
+    with common.progress(f"Importing {file.name}") as advance:
+        entry = make_library().import_file(file, name=name, progress=lambda share, *_: advance(share, 1.0))
+    typer.echo(f"{entry.name} is ready: {_summary(entry.card)}")
+    for note in entry.card.notes:
+        typer.echo(f"  {note}")
+
+
+@models.callback()
+def _default(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        list_models()
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models that are installed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    entries = make_library().list()
+    if not entries:
+        typer.echo("No models are installed yet. Bring one in with: studio import FILE")
+        return
+    table = Table("name", "family", "size", "classes", "parameters", "from", box=None, header_style="bold")
+    for entry in entries:
+        card = entry.card
+        size = f"{card.resolution} px" if card.resolution else card.direction or "any"
+        origin = "shipped" if entry.shipped else card.source_name
+        table.add_row(entry.name, card.family, size, str(len(card.classes) or ""), _millions(card.parameters), origin)
+    Console().print(table)
+
+
+@models.command()
+def info(name: Annotated[str, typer.Argument(help="The model's name.")]) -> None:
+    """Show everything that is known about a model."""
+    entry = make_library().find(name)
+    card = entry.card.to_json()
+    card.update(name=entry.name, file=str(entry.path), notes=" ".join(entry.card.notes), classes=", ".join(entry.card.classes))
+    for key, value in card.items():
+        if value not in ("", 0, None):
+            typer.echo(f"{key.replace('_', ' '):15} {value}")
+
+
+@models.command()
+def rename(
+    name: Annotated[str, typer.Argument(help="Its name now.")],
+    new: Annotated[str, typer.Argument(help="Its new name.")],
+) -> None:
+    """Give a model another name."""
+    make_library().rename(name, new)
+    typer.echo(f"{name} is called {new} now.")
+
+
+@models.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The model's name.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a model's files."""
+    library = make_library()
+    entry = library.find(name)
+    if not yes and not typer.confirm(f"Delete {entry.path}?"):
+        raise typer.Exit(1)
+    library.remove(name)
+    typer.echo(f"{name} was removed.")
+
+
+def _summary(card: Any) -> str:
+    parts = [card.family, f"{card.resolution} px" if card.resolution else "any size", f"{_millions(card.parameters)} parameters"]
+    return ", ".join([*parts, f"{len(card.classes)} classes"] if card.classes else parts)
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M"

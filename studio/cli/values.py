@@ -1,0 +1,101 @@
+"""What people type on the command line, as values: seeds, classes, pairs of numbers, recipes. No typer, no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from studio.errors import RecipeError
+from studio.recipe import MAX_JSON_BYTES, Recipe
+
+MAX_SEEDS = 100_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read seeds such as ``0-7,42``, in the order given.
+
+    Raises:
+        RecipeError: It is something else, or more than 100,000 seeds.
+    """
+    seeds: list[int] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        match = re.fullmatch(r"(\d{1,10})(?:\s*-\s*(\d{1,10}))?", part)
+        if match is None:
+            raise RecipeError(f"seeds={part!r} is not understood. Use whole numbers and ranges, such as 0-7,42.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or max(first, last) >= 2**32:
+            raise RecipeError(f"seeds={part!r} is out of range. Use rising numbers from 0 to {2**32 - 1}.")
+        if len(seeds) + last - first >= MAX_SEEDS:
+            raise RecipeError(f"seeds={text[:40]!r} are more than {MAX_SEEDS:,}. Make them in several runs.")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_classes(text: str, names: Sequence[str] = ()) -> tuple[tuple[int, float], ...]:
+    """Read classes such as ``3``, ``3:0.5,7:0.5`` or ``lemon:2,apple`` as ``(index, weight)`` pairs.
+
+    Args:
+        text: Numbers or names, each with an optional weight.
+        names: The names that the model gives its classes.
+
+    Raises:
+        RecipeError: A class is neither a number nor one of the names, or a weight is no number.
+    """
+    known = {name.casefold(): index for index, name in enumerate(names)}
+    pairs = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, colon, amount = part.rpartition(":") if ":" in part else (part, "", "1")
+        index = known.get(name.strip().casefold(), int(name) if name.strip().isdecimal() and len(name) < 10 else None)
+        if index is None:
+            choice = f"the model's {len(names)} classes, such as {', '.join(names[:5])}" if names else "a number"
+            raise RecipeError(f"class={name!r} is unknown. Use {choice}.")
+        try:
+            pairs.append((index, float(amount)))
+        except ValueError as error:
+            raise RecipeError(f"class={part!r} has a weight that is no number. Use e.g. {name}{colon}0.5.") from error
+    return tuple(pairs)
+
+
+def parse_pair(text: str, name: str) -> tuple[float, float]:
+    """Read two numbers such as ``0.1,-0.2``.
+
+    Raises:
+        RecipeError: It is something else.
+    """
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise RecipeError(f"{name}={text!r} is not understood. Use two numbers, such as 0.1,-0.2.") from error
+    return first, second
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from a JSON file or from a picture that the studio made.
+
+    Raises:
+        RecipeError: The file is missing, or holds no recipe.
+        MediaError: It is neither JSON nor a picture.
+    """
+    if not path.is_file():
+        raise RecipeError(f"{path} does not exist. Name a recipe (.json) or a picture that the studio made.")
+    if path.suffix.lower() == ".json":
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise RecipeError(f"{path.name} is longer than {MAX_JSON_BYTES // 1024} KB, which no recipe of the studio is.")
+        return Recipe.from_json(path.read_bytes())
+    from studio.media import read_image
+
+    picture = read_image(path)
+    if picture.recipe is None:
+        reason = picture.recipe_error or "It was not made by the studio, or was saved without its recipe."
+        raise RecipeError(f"{path.name} holds no recipe. {reason}")
+    return picture.recipe
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """Return the recipe when every value is within its bounds.
+
+    Raises:
+        RecipeError: One is not.
+    """
+    return Recipe.from_json(recipe.to_json())

@@ -1,0 +1,203 @@
+"""The command line, from what is typed to what lies on the disk."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from toys import save_toy, toy_stylegan2, toy_stylegan3, toy_translator
+from typer.testing import CliRunner
+
+from studio import Recipe, __version__, paths
+from studio.cli import app, values
+from studio.errors import RecipeError
+from studio.media import read_image
+from studio.recipe import Latent, Truncation
+
+
+@pytest.fixture
+def model(tmp_path):
+    return save_toy(tmp_path / "files")
+
+
+def studio(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def test_help_answers_in_under_a_second_without_torch():
+    script = "import sys, studio.cli\nsys.argv = ['studio', '--help']\ntry: studio.cli.main()\nexcept SystemExit: pass\n"
+    script += "assert not {'torch', 'numpy', 'gradio'} & set(sys.modules)"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "restyle" in done.stdout
+    assert time.perf_counter() - start < 3
+
+
+def test_every_command_explains_itself_with_an_example():
+    for command in ("app", "generate", "mix", "restyle", "import", "bench"):
+        assert f"studio {command}" in studio(command, "--help").output.replace("\n", " ")
+    assert __version__ in studio("--version").output
+
+
+def test_seeds_are_numbers_and_ranges_in_the_order_given():
+    assert values.parse_seeds("0-3,42, 7") == [0, 1, 2, 3, 42, 7]
+    for text in ("", "a", "3-1", "-1", "4294967296", "1-200000", "1..3"):
+        with pytest.raises(RecipeError, match="seeds="):
+            values.parse_seeds(text)
+
+
+def test_classes_are_numbers_or_names_with_weights():
+    assert values.parse_classes("3") == ((3, 1.0),)
+    assert values.parse_classes("3:0.5, 7:0.25") == ((3, 0.5), (7, 0.25))
+    assert values.parse_classes("Lemon:2,apple", ["apple", "lemon"]) == ((1, 2.0), (0, 1.0))
+    for text in ("plum", "3:x"):
+        with pytest.raises(RecipeError, match="class="):
+            values.parse_classes(text, ["apple"])
+
+
+def test_generate_writes_one_picture_for_each_seed_with_its_recipe(model, tmp_path):
+    out = tmp_path / "out"
+    studio("generate", model, "--seeds", "0-1,42", "--psi", "0.5", "--out", out)
+    assert sorted(path.name for path in out.iterdir()) == ["toy-seed0000.png", "toy-seed0001.png", "toy-seed0042.png"]
+    recipe = read_image(out / "toy-seed0042.png").recipe
+    assert (recipe.model.name, recipe.latent.x, recipe.truncation.psi, recipe.studio) == ("toy", 42, 0.5, __version__)
+
+
+def test_a_picture_made_from_a_pictures_recipe_has_the_same_pixels(model, tmp_path):
+    out = tmp_path / "out"
+    studio("generate", model, "--seeds", "9", "--cutoff", "3", "--size", "48", "--out", out)
+    studio("generate", model, "--recipe", out / "toy-seed0009.png", "--out", out)
+    first, second = (read_image(out / name) for name in ("toy-seed0009.png", "toy-recipe.png"))
+    assert first.image.shape == (48, 48, 3)
+    assert np.array_equal(first.image, second.image) and first.recipe == second.recipe
+
+
+def test_a_recipe_can_be_a_json_file(model, tmp_path):
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(Recipe(latent=Latent(x=5.5, y=2), truncation=Truncation(psi=1)).to_json())
+    studio("generate", model, "--recipe", recipe, "--psi", "0.2", "--out", tmp_path)
+    made = read_image(tmp_path / "toy-recipe.png").recipe
+    assert made.latent == Latent(x=5.5, y=2) and made.truncation.psi == 0.2
+
+
+def test_pictures_are_never_overwritten(model, tmp_path):
+    for _ in range(2):
+        studio("generate", model, "--seeds", "1", "--out", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_formats_and_leaving_the_recipe_out(model, tmp_path):
+    for suffix in ("jpg", "webp"):
+        studio("generate", model, "--seeds", "1", "--format", suffix, "--no-recipe", "--out", tmp_path)
+        picture = read_image(tmp_path / f"toy-seed0001.{suffix}")
+        assert picture.recipe is None and "trainedAlgorithmicMedia" in str(picture.marks)
+
+
+def test_a_transparent_model_gives_transparent_png_and_opaque_jpeg(tmp_path):
+    model = save_toy(tmp_path, network=toy_stylegan2(img_channels=4))
+    for suffix in ("png", "jpg"):
+        studio("generate", model, "--seeds", "1", "--format", suffix, "--out", tmp_path)
+    assert read_image(tmp_path / "toy-seed0001.png").alpha is not None
+    assert read_image(tmp_path / "toy-seed0001.jpg").alpha is None
+
+
+def test_stylegan3_moves_and_classes_reach_the_recipe(tmp_path):
+    model = save_toy(tmp_path, network=toy_stylegan3(c_dim=3))
+    studio("generate", model, "--seeds", "1", "--class", "2:0.5,0:0.5", "--translate", "0.25,0", "--rotate", "-10", "--out", tmp_path)
+    recipe = read_image(tmp_path / "toy-seed0001.png").recipe
+    assert recipe.latent.classes == ((2, 0.5), (0, 0.5)) and recipe.transform.translate_x == 0.25 and recipe.transform.rotate == -10
+
+
+def test_many_pictures_are_drawn_by_one_fast_way_and_say_so(model, tmp_path):
+    studio("generate", model, "--seeds", "0-7", "--out", tmp_path)
+    assert {read_image(path).recipe.precision for path in tmp_path.glob("*.png")} == {"auto"}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--seeds", "1", "--psi", "5"), "recipe.truncation.psi=5.0 is out of range. Use -1 to 2."),
+        (("--seeds", "1", "--cutoff", "40"), "truncation_cutoff=40 is too high: this model has 8 style layers (num_ws). Use 0 to 8."),
+        (("--seeds", "1", "--class", "1"), "class=1 was asked for, but this model has no classes. Leave the class out."),
+        (("--seeds", "x"), "seeds='x' is not understood. Use whole numbers and ranges, such as 0-7,42."),
+        (("--seeds", "1", "--format", "gif"), "format='gif' is unknown. Use png, jpg or webp."),
+        (("--seeds", "1", "--noise", "loud"), "recipe.noise.mode='loud' is not known. Use one of: const, random, none."),
+        (("--seeds", "1", "--rotate", "3"), "This model cannot move, turn or zoom its picture; only StyleGAN3 can. Reset the transform."),
+        ((), "No seeds were given. Use e.g. --seeds 0-7,42, or --recipe FILE."),
+    ],
+)
+def test_what_a_user_got_wrong_is_one_sentence_and_exit_code_1(model, tmp_path, words, sentence):
+    result = studio("generate", model, *words, "--out", tmp_path / "out", code=1)
+    assert result.stderr.strip() == sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_model_and_a_picture_without_recipe_are_one_sentence(model, tmp_path):
+    assert "nothing" in studio("generate", "nothing", "--seeds", "1", code=1).stderr
+    studio("generate", model, "--seeds", "1", "--no-recipe", "--out", tmp_path)
+    assert "holds no recipe" in studio("generate", "--recipe", tmp_path / "toy-seed0001.png", code=1).stderr
+    assert "does not exist" in studio("generate", "--recipe", tmp_path / "none.json", code=1).stderr
+
+
+def test_mix_draws_a_sheet_with_its_sources(model, tmp_path):
+    out = tmp_path / "mix.png"
+    studio("mix", model, "--rows", "1,2", "--cols", "3,4,5", "--layers", "coarse", "--size", "16", "--out", out)
+    assert read_image(out).image.shape == (3 * 16, 4 * 16, 3)
+    studio("mix", model, "--rows", "1", "--cols", "3", "--layers", "0-1,fine:0.5", "--size", "16", "--no-headers", "--out", out)
+    assert read_image(out).image.shape == (16, 16, 3)
+    assert "not understood" in studio("mix", model, "--layers", "rough", "--out", out, code=1).stderr
+
+
+def test_restyle_keeps_the_size_and_marks_a_composite(tmp_path):
+    from PIL import Image
+
+    model, photo = save_toy(tmp_path, "painter", toy_translator()), tmp_path / "photo.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (37, 50, 3), np.uint8)).save(photo)
+    studio("restyle", model, photo, "--strength", "0.5", "--keep-colors", "--out", tmp_path / "out")
+    picture = read_image(tmp_path / "out" / "photo-painter.png")
+    assert picture.image.shape == (37, 50, 3) and "compositeWithTrainedAlgorithmicMedia" in str(picture.marks)
+    restyle = picture.recipe.restyle
+    assert (restyle.source_name, restyle.strength, restyle.keep_colors) == ("photo.jpg", 0.5, True)
+
+
+def test_models_are_imported_listed_described_renamed_and_removed(model, tmp_path):
+    assert "No models are installed" in studio("models").output or "toy" not in studio("models", "list").output
+    assert "faces is ready" in studio("import", model, "--name", "faces").output
+    assert "faces" in studio("models").output
+    assert "stylegan2" in studio("models", "info", "faces").output
+    studio("generate", "faces", "--seeds", "1", "--out", tmp_path)
+    studio("models", "rename", "faces", "people")
+    studio("generate", "--recipe", tmp_path / "faces-seed0001.png", "--out", tmp_path)
+    assert read_image(tmp_path / "people-recipe.png").recipe.model.name == "people"
+    studio("models", "remove", "people", "--yes")
+    assert "people" in studio("models", "info", "people", code=1).stderr
+    assert not list(paths.models_folder().glob("people*"))
+
+
+def test_bench_writes_its_table_as_json(tmp_path, monkeypatch):
+    from studio import bench
+
+    case = replace(bench.CASES[-1], size=32, config={"ngf": 4, "n_blocks": 1})
+    monkeypatch.setattr(bench, "CASES", (case,))
+    monkeypatch.setattr(bench, "run", lambda cases, **kw: iter([bench.measure(case, quick=True, device="cpu") for case in cases]))
+    result = studio("bench", "--quick", "--json", tmp_path / "speed.json")
+    assert "resnet9 512" in result.output
+    data = json.loads((tmp_path / "speed.json").read_text())
+    assert data["rows"][0]["way"] == "module" and data["machine"]["studio"] == __version__
+    assert "unknown" in studio("bench", "--families", "biggan", code=1).stderr
+
+
+def test_the_app_is_launched_with_what_was_asked_for(monkeypatch, tmp_path):
+    from studio.ui import app as page
+
+    seen = []
+    monkeypatch.setattr(page, "launch", lambda settings: seen.append(settings))
+    monkeypatch.setenv("STUDIO_HOME", "")
+    studio("app", "--port", "8001", "--no-browser", "--public", "--home", tmp_path / "home")
+    assert (seen[0].port, seen[0].host, seen[0].public, seen[0].open_browser) == (8001, "127.0.0.1", True, False)
+    assert seen[0].models == tmp_path / "home" / "models"
