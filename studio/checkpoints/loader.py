@@ -1,4 +1,4 @@
-"""Opening any model file: content, format, network, card. The one place where errors get the file's name.
+"""Opening any model file: content, format, network, card; and writing our own.
 
 Nothing in a file is ever executed, imported or compiled; see ``pickles`` and ``vocabulary``. This module does *not* know
 where installed models lie (``library``) and keeps nothing in memory between calls.
@@ -6,54 +6,70 @@ where installed models lie (``library``) and keeps nothing in memory between cal
 
 from __future__ import annotations
 
-import hashlib
-import mmap
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from studio import paths
 from studio.checkpoints.assemble import Draft, assemble
 from studio.checkpoints.card import ModelCard
-from studio.checkpoints.contents import read_contents
+from studio.checkpoints.contents import Contents, read_contents
 from studio.checkpoints.formats import recognise
+from studio.checkpoints.library import Library
+from studio.checkpoints.opening import Source, named_errors, opened
 from studio.checkpoints.records import shorten
 from studio.checkpoints.tensors import write_tensors
-from studio.errors import (
-    CheckpointError,
-    DamagedFileError,
-    DeviceError,
-    StudioError,
-    TooBigError,
-    UnknownModelError,
-    UnsafeFileError,
-)
+from studio.errors import DeviceError, StudioError
 
-MAX_FILE_BYTES = 16 << 30
-READ_BYTES = 4 << 20
 PRECISIONS = ("exact", "auto")
-KINDS = (UnsafeFileError, DamagedFileError, UnknownModelError, TooBigError, CheckpointError, StudioError)
+
+
+def load(path_or_name: str | Path, *, device: str = "auto", precision: str = "exact") -> nn.Module:
+    """Load a network from a file of any supported format, or by its name in ``pretrained/`` or the models folder.
+
+    Args:
+        path_or_name: A file, or the name of an installed model.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: "exact" (float32). "auto" is accepted as well: the network is the same, and whoever draws with it may
+            choose a faster path (:class:`studio.engine.Engine` does).
+
+    Returns:
+        The network in eval mode, without gradients; ``network.card`` is its :class:`ModelCard`.
+
+    Raises:
+        StudioError: One sentence: the file is missing, unsafe, damaged, unknown or too big, or the device is not there.
+    """
+    if precision not in PRECISIONS:
+        raise StudioError(f"precision={precision!r} is not known. Use one of: {', '.join(PRECISIONS)}.")
+    target = choose_device(device)
+    path = Path(path_or_name)
+    if path.name == str(path_or_name) and not path.is_file():
+        path = Library(paths.models_folder(), paths.pretrained_folder()).find(path.name).path
+    return load_file(path).to(target)
 
 
 def load_file(path: Path) -> nn.Module:
-    """Open a model file of any supported format on the CPU.
-
-    Returns:
-        The network in eval mode, without gradients, with its :class:`ModelCard` as ``network.card``.
+    """Open a model file of any supported format on the CPU, in eval mode and without gradients, with its ``card``.
 
     Raises:
         StudioError: One sentence that starts with the file's name.
     """
-    with _named_errors(path.name), _opened(path) as source:
-        draft = recognise(read_contents(source.data))
-        network = assemble(draft, file_bytes=source.size)
-        network.card = _card(network, draft, path.name, source)  # type: ignore[assignment]
+    with named_errors(path.name), opened(path) as source:
+        return network_from(read_contents(source.data), source, path.name)
+
+
+def network_from(contents: Contents, source: Source, name: str) -> nn.Module:
+    """Recognise the format of a file's contents and build its network.
+
+    Raises:
+        StudioError: None of the formats fits, or one does and the file is broken; without the file's name.
+    """
+    draft = recognise(contents)
+    network = assemble(draft, file_bytes=source.size)
+    network.card = _card(network, draft, name, source)  # type: ignore[assignment]
     return network
 
 
@@ -68,15 +84,6 @@ def save(network: nn.Module, path: str | Path, card: ModelCard) -> None:
         "card": replace(card, sha256="", name="").to_json(),
     }
     write_tensors(Path(path), network.state_dict(), header)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def choose_device(name: str) -> torch.device:
@@ -98,57 +105,9 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """An open file: a window onto its bytes."""
-
-    data: memoryview
-    size: int
-    sha256: str
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Source]:
-    """Map a regular file into memory, read-only; its pages are read when they are needed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError as error:
-        raise UnknownModelError("is not there. Check the name.", detail=str(path)) from error
-    except OSError as error:
-        raise CheckpointError(f"cannot be opened: {error.strerror}.", detail=str(path)) from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnknownModelError("is not a file. Choose the model file itself.")
-        if status.st_size > MAX_FILE_BYTES:
-            raise TooBigError(f"is {status.st_size / 2**30:.0f} GB; the studio opens files up to 16 GB.")
-        if status.st_size == 0:
-            raise DamagedFileError("is empty. Download it again.")
-        digest = hashlib.sha256()
-        while block := os.read(descriptor, READ_BYTES):
-            digest.update(block)
-        yield _Source(memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)), status.st_size, digest.hexdigest())
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _named_errors(name: str) -> Iterator[None]:
-    """Put the file's name before every sentence; anything unforeseen means that the file is damaged."""
-    shown = shorten(name)
-    try:
-        yield
-    except StudioError as error:
-        kind = next(kind for kind in KINDS if isinstance(error, kind))
-        raise kind(f"{shown} {error}", detail=error.detail) from error
-    except MemoryError as error:
-        raise TooBigError(f"{shown} needs more memory than there is.", detail=repr(error)) from error
-    except Exception as error:
-        raise DamagedFileError(f"{shown} is damaged or makes no sense to the studio. Download it again.", detail=repr(error)) from error
-
-
-def _card(network: nn.Module, draft: Draft, name: str, source: _Source) -> ModelCard:
+def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelCard:
     """Write the card of a network that was just loaded, or complete the one in the file."""
+    c_dim = int(draft.config.get("c_dim", 0))
     facts: dict[str, Any] = {
         "name": Path(name).stem,
         "family": draft.family,
@@ -156,14 +115,16 @@ def _card(network: nn.Module, draft: Draft, name: str, source: _Source) -> Model
         "resolution": int(draft.config.get("img_resolution", 0)),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
+    numbers = tuple(str(index) for index in range(c_dim))
     if draft.card is not None:
-        return replace(draft.card, **facts)
+        given = draft.card.classes
+        return replace(draft.card, **facts, classes=given if len(given) == c_dim else numbers)
     return ModelCard(
         **facts,
         source_name=shorten(name),
         source_sha256=source.sha256,
         source_format=draft.format,
-        classes=tuple(str(index) for index in range(int(draft.config.get("c_dim", 0)))),
+        classes=numbers,
         licence=draft.licence,
         origin=draft.origin,
         notes=tuple(draft.notes),

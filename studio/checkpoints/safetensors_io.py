@@ -10,11 +10,14 @@ import json
 import math
 from typing import Any
 
+from studio.checkpoints.card import ModelCard
 from studio.checkpoints.records import ITEM_BYTES, Storage, StoredTensor, checked_tensor, is_count, shorten
 from studio.errors import DamagedFileError, TooBigError, UnsafeFileError
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 20_000
+HEADER = "studio"
+"""Where our own files keep ``{family, config, card}`` in the header."""
 TYPES = {
     "F16": "float16",
     "BF16": "bfloat16",
@@ -65,6 +68,32 @@ def read_safetensors(data: memoryview) -> tuple[dict[str, StoredTensor], dict[st
         raise DamagedFileError(f"is damaged: {len(data) - start - position:,} bytes follow after its end.")
     body = data[start:]
     return {name: _tensor(name, entry, body) for name, entry in header.items()}, metadata
+
+
+def read_card(data: memoryview) -> ModelCard:
+    """Read the card in the header of one of our own files, without looking at its tensors.
+
+    Raises:
+        StudioError: The header is damaged, or the file is not one of ours.
+    """
+    header, _ = _header(data)
+    metadata = header.get("__metadata__")
+    text = metadata.get(HEADER) if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise DamagedFileError("is not a model of this studio.")
+    card = parse_own_header(text).get("card", {})
+    return ModelCard.from_json(card)
+
+
+def parse_own_header(text: str) -> dict[str, Any]:
+    """Parse the JSON that our own files carry under :data:`HEADER`."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError("is damaged: its studio header cannot be read.", detail=str(error)) from error
+    if not isinstance(header, dict):
+        raise DamagedFileError("is damaged: its studio header makes no sense.")
+    return header
 
 
 def _header(data: memoryview) -> tuple[dict[str, Any], int]:

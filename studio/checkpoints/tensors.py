@@ -14,9 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 
+from studio.checkpoints.safetensors_io import HEADER
 from studio.errors import DamagedFileError
-
-HEADER = "studio"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from studio.checkpoints.assemble import Draft
 from studio.checkpoints.card import ModelCard
 from studio.checkpoints.contents import Contents
-from studio.checkpoints.tensors import HEADER
-from studio.errors import DamagedFileError
+from studio.checkpoints.safetensors_io import HEADER, parse_own_header
 
 FORMAT = "studio"
 
@@ -19,7 +15,7 @@ def read(contents: Contents) -> Draft | None:
     text = contents.metadata.get(HEADER)
     if contents.container != "safetensors" or text is None:
         return None
-    header = _parse(text)
+    header = parse_own_header(text)
     family, config = header.get("family"), header.get("config")
     if not isinstance(family, str) or not isinstance(config, dict):
         return None
@@ -34,13 +30,3 @@ def read(contents: Contents) -> Draft | None:
         notes=list(card.notes),
         card=card,
     )
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError("is damaged: its studio header cannot be read.", detail=str(error)) from error
-    if not isinstance(header, dict):
-        raise DamagedFileError("is damaged: its studio header makes no sense.")
-    return header
