@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import math
+import re
 import struct
 import types
 import typing
@@ -25,6 +26,9 @@ SCHEMA_VERSION = 1
 MAX_JSON_BYTES = 256 * 1024
 SEED_ROW_STEP = 100
 """Seeds between two rows of the seed plane: position (x, y) is seed ``x + 100 y``."""
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f\\ud800-\\udfff]")
+"""Letters that no name holds and that files, databases and terminals stumble over."""
 
 T = TypeVar("T")
 
@@ -256,9 +260,9 @@ def _decode(kind: Any, value: Any, path: str, bounds: Bounds) -> Any:
     if kind is bool:
         return _expect(isinstance(value, bool), value, path, "true or false")
     if kind is str:
-        _expect(isinstance(value, str), value, path, "text")
+        _expect(isinstance(value, str) and not _CONTROL.search(value), value, path, "plain text")
         if bounds.choices and value not in bounds.choices:
-            raise RecipeError(f"{path}={value!r} is not known. Use one of: {', '.join(bounds.choices)}.")
+            raise RecipeError(f"{path}={_shown(value)} is not known. Use one of: {', '.join(bounds.choices)}.")
         _check_length(value, path, bounds)
         return value
     return _decode_number(kind, value, path, bounds)
@@ -271,7 +275,7 @@ def _decode_number(kind: type, value: Any, path: str, bounds: Bounds) -> float |
         _expect(float(value).is_integer(), value, path, "a whole number")
     low, high = bounds.low, bounds.high
     if (low is not None and value < low) or (high is not None and value > high):
-        raise RecipeError(f"{path}={value} is out of range. Use {low:g} to {high:g}.")
+        raise RecipeError(f"{path}={value} is out of range. Use {low:.15g} to {high:.15g}.")
     return int(value) if kind is int else float(value)
 
 
@@ -306,5 +310,12 @@ def _check_length(value: Sequence[Any], path: str, bounds: Bounds) -> None:
 
 def _expect(holds: bool, value: T, path: str, wanted: str) -> T:
     if not holds:
-        raise RecipeError(f"{path}={str(value)[:40]} is not {wanted}. Use a file that the studio saved.")
+        raise RecipeError(f"{path}={_shown(value)} is not {wanted}. Use a file that the studio saved.")
     return value
+
+
+def _shown(value: Any) -> str:
+    """Write an untrusted value shortly, on one line, without walking into it."""
+    if isinstance(value, (list, dict)):
+        return "[...]" if isinstance(value, list) else "{...}"
+    return repr(value[:40]) if isinstance(value, str) else str(value)[:40]
