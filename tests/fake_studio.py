@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from studio.errors import CheckpointError
 from studio.media import write_image
@@ -143,6 +144,9 @@ class FakeEngine:
 
     def render(self, recipe, *, priority=0):
         return self.preview(recipe)
+
+    def ws(self, recipe):
+        return torch.full((1, 12, 4), recipe.latent.x)
 
     def status(self):
         return SimpleNamespace(device="cpu", precision="auto", runner="lookup", milliseconds=self.seconds * 1000, preparing=False, note="")

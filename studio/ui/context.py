@@ -18,6 +18,7 @@ from studio.recipe import Bounds, Recipe, bounds_of
 from studio.ui.payloads import Fields, Payload, data_url
 from studio.ui.session import Session, SessionStore
 from studio.ui.settings import Settings
+from studio.worker import Priority
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,16 @@ THUMBNAIL = 160
 class Drawer(Protocol):
     """What the interface needs of the engine (see ``studio.engine.Engine``)."""
 
-    def preview(self, recipe: Recipe, size: int | None = None) -> ImageArray:
+    def preview(self, recipe: Recipe, size: int | None = None, *, priority: Priority = Priority.PREVIEW) -> ImageArray:
         """Draw quickly, ``uint8 [H, W, 3]``."""
         ...
 
-    def render(self, recipe: Recipe) -> ImageArray:
+    def render(self, recipe: Recipe, *, priority: Priority = Priority.SETTLE) -> ImageArray:
         """Draw in full quality, ``uint8 [H, W, 3 or 4]``."""
+        ...
+
+    def ws(self, recipe: Recipe) -> Any:
+        """Return the style vectors of a recipe."""
         ...
 
     def load(self, name: str) -> Any:
@@ -92,6 +97,12 @@ def jpeg(image: ImageArray, *, size: int | None = None, quality: int = PREVIEW_Q
     """Return a picture as JPEG bytes, at most ``size`` pixels on its longest side."""
     plain = np.ascontiguousarray(image[..., :3])
     return encode_jpeg(thumbnail(plain, size) if size and size < max(plain.shape[:2]) else plain, quality)
+
+
+def speed(ctx: Context) -> Answer:
+    """Say what the top bar shows: device, model time, code path."""
+    status = ctx.engine.status()
+    return {"speed": {"device": status.device, "ms": status.milliseconds, "runner": status.runner, "note": status.note}}
 
 
 def recipe_to_page(recipe: Recipe) -> Answer:

@@ -9,10 +9,11 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.recipe import Latent, Recipe
 from studio.ui import shell
-from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, jpeg, recipe_to_page
+from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, jpeg, recipe_to_page, speed
 from studio.ui.payloads import Fields, Payload, RecipeRequest
 from studio.ui.session import Session
 from studio.ui.widgets import widget
+from studio.worker import Priority
 
 TITLE = "Explore"
 FULL_QUALITY = 95
@@ -130,14 +131,8 @@ def plane_cells(ctx: Context, session: Session, request: CellsRequest) -> Answer
     for x, y in request.places:
         latent = Latent(x=float(x), y=float(y), classes=request.recipe.latent.classes)
         recipe = replace(request.recipe, latent=latent, mixing=(), blends=())
-        cells.append(image_url(ctx.engine.preview(recipe, CELL), size=CELL, quality=75))
+        cells.append(image_url(ctx.engine.preview(recipe, CELL, priority=Priority.BATCH), size=CELL, quality=75))
     return {"cells": cells}
-
-
-def speed(ctx: Context) -> Answer:
-    """Say what the top bar shows: device, model time, code path."""
-    status = ctx.engine.status()
-    return {"speed": {"device": status.device, "ms": status.milliseconds, "runner": status.runner}}
 
 
 def _step(session: Session, recipe: Recipe | None, otherwise: str) -> Answer:

@@ -262,6 +262,13 @@
     },
   };
 
+  /** Tell everyone when a tab is opened: on("tab", (id) => ...). */
+  addEventListener("click", (event) => {
+    const tab = event.target instanceof Element && event.target.closest("#studio-tabs [role=tab], #studio-tabs .overflow-dropdown button");
+    if (!tab) return;
+    requestAnimationFrame(() => setTimeout(() => emit("tab", tabs.current())));
+  });
+
   /** Mark a widget's element as working, so that tabs.show() can wait for it. Call it last in a widget's script. */
   function mounted(element) {
     const root = element.querySelector(".studio-widget") || element;

@@ -1,0 +1,259 @@
+"""Gallery: everything that was made, to search, star, tag, look at and return to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from studio import media
+from studio.errors import MediaError, StudioError
+from studio.media import ImageArray
+from studio.recipe import Latent, Recipe
+from studio.ui import shell
+from studio.ui.context import Answer, Context, endpoint, jpeg, recipe_to_page
+from studio.ui.payloads import Fields, ItemRequest, Payload, data_url
+from studio.ui.session import Session
+from studio.ui.widgets import widget
+
+TITLE = "Gallery"
+MAX_PAGE = 240
+MAX_THUMBNAILS = 32
+MAX_CHOSEN = 200
+LARGE = 1600
+SHEET_CELL = 256
+MAX_DOWNLOAD = 256 * 2**20
+MIME = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """The widgets of the tab."""
+
+    page: gr.HTML
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseRequest(Payload):
+    """Which part of which search to list."""
+
+    query: str
+    starred: bool
+    offset: int
+    limit: int
+
+    @classmethod
+    def read(cls, fields: Fields) -> BrowseRequest:
+        """Build the request from checked entries."""
+        return cls(
+            token=fields.identifier("token"),
+            query=fields.text("query", default=""),
+            starred=fields.flag("starred"),
+            offset=fields.integer("offset", low=0, high=10**7, default=0),
+            limit=fields.integer("limit", low=1, high=MAX_PAGE, default=MAX_PAGE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRequest(Payload):
+    """Several pictures of the gallery by their names."""
+
+    ids: tuple[str, ...]
+
+    @classmethod
+    def read(cls, fields: Fields) -> ItemsRequest:
+        """Build the request from checked entries."""
+        ids = tuple(Fields({"id": entry}).text("id", longest=400) for entry in fields.list("ids", longest=MAX_CHOSEN))
+        return cls(token=fields.identifier("token"), ids=ids)
+
+
+@dataclass(frozen=True, slots=True)
+class TagRequest(Payload):
+    """A tag to put on a picture or to take away."""
+
+    id: str
+    tag: str
+    on: bool
+
+    @classmethod
+    def read(cls, fields: Fields) -> TagRequest:
+        """Build the request from checked entries."""
+        return cls(token=fields.identifier("token"), id=fields.text("id", longest=400), tag=fields.text("tag"), on=fields.flag("on"))
+
+
+def build(ctx: Context) -> Handles:
+    """Create the page with the functions that it calls."""
+    functions = [
+        endpoint(ctx, BrowseRequest, browse),
+        endpoint(ctx, ItemsRequest, thumbnails),
+        endpoint(ctx, ItemRequest, look),
+        endpoint(ctx, ItemRequest, star),
+        endpoint(ctx, TagRequest, tag),
+        endpoint(ctx, ItemsRequest, recipes),
+        endpoint(ctx, ItemsRequest, remove),
+        endpoint(ctx, ItemsRequest, restore),
+        endpoint(ctx, ItemRequest, download),
+        endpoint(ctx, ItemsRequest, sheet),
+    ]
+    return Handles(widget("gallery", label="Gallery", server_functions=functions))
+
+
+def browse(ctx: Context, session: Session, request: BrowseRequest) -> Answer:
+    """List a part of what a search finds, newest first, and what could be searched for."""
+    gallery = ctx.gallery_of(session)
+    found = gallery.items(request.query, starred=request.starred, offset=request.offset, limit=request.limit)
+    return {
+        "items": [_entry(item) for item in found],
+        "total": gallery.count(request.query, starred=request.starred),
+        "all": gallery.count(),
+        "models": list(gallery.models())[:40],
+        "tags": list(gallery.tags())[:40],
+        "folder": "" if ctx.settings.public else str(gallery.folder),
+    }
+
+
+def thumbnails(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
+    """Give small pictures; one whose file is gone or damaged is null."""
+    gallery = ctx.gallery_of(session)
+    return {"urls": {name: _thumbnail(gallery, name) for name in request.ids[:MAX_THUMBNAILS]}}
+
+
+def look(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Give one picture large, with its recipe in words."""
+    gallery = ctx.gallery_of(session)
+    item = gallery.item(request.id)
+    picture = media.read_image(item.path)
+    recipe = picture.recipe
+    return {
+        **_entry(item),
+        "url": data_url(jpeg(media.flatten(picture.image, picture.alpha), size=LARGE, quality=92)),
+        "lines": _lines(item, recipe),
+        "recipe": recipe_to_page(recipe) if recipe else None,
+    }
+
+
+def star(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Set or clear a star."""
+    return _entry(ctx.gallery_of(session).star(request.id, request.on))
+
+
+def tag(ctx: Context, session: Session, request: TagRequest) -> Answer:
+    """Put a tag on a picture or take it away."""
+    return _entry(ctx.gallery_of(session).tag(request.id, request.tag, request.on))
+
+
+def recipes(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
+    """Give the recipes of several pictures, those that have one; the model must be installed to return to it."""
+    gallery = ctx.gallery_of(session)
+    found = []
+    for name in request.ids:
+        recipe = gallery.recipe(name)
+        if recipe is not None:
+            found.append({"id": name, "name": Path(name).name, "recipe": recipe_to_page(recipe)})
+    if not found:
+        raise StudioError("This picture carries no recipe, so there is nothing to return to.")
+    if len(found) == 1 and len(request.ids) == 1:
+        shell.check_model(ctx, gallery.recipe(request.ids[0]) or Recipe())
+    return {"recipes": found}
+
+
+def remove(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
+    """Move pictures to the gallery's trash; the answer says how to get them back."""
+    gallery = ctx.gallery_of(session)
+    trashed = [gallery.remove(name) for name in request.ids]
+    return {"trashed": trashed, "say": f"Removed {_count(len(trashed))}. Undo brings it back." if trashed else "Nothing was removed."}
+
+
+def restore(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
+    """Bring pictures back from the trash."""
+    gallery = ctx.gallery_of(session)
+    back = [gallery.restore(name).id for name in request.ids]
+    return {"ids": back, "say": f"Brought back {_count(len(back))}."}
+
+
+def download(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Give a picture's file to keep elsewhere: as it is (``on``), or without its recipe (the mark of origin stays)."""
+    item = ctx.gallery_of(session).item(request.id)
+    if item.size_bytes > MAX_DOWNLOAD:
+        raise MediaError(f"{item.name} is too large to send to the page. It is at {item.path}.")
+    data = item.path.read_bytes() if request.on else _without_recipe(item.path)
+    return {"name": item.name, "url": data_url(data, MIME.get(item.path.suffix.lower(), "application/octet-stream"))}
+
+
+def sheet(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
+    """Lay pictures out on one contact sheet, as a JPEG file."""
+    gallery = ctx.gallery_of(session)
+    pictures: list[ImageArray] = []
+    for name in request.ids:
+        picture = media.read_image(gallery.item(name).path)
+        pictures.append(media.thumbnail(media.flatten(picture.image, picture.alpha), SHEET_CELL))
+    if not pictures:
+        raise StudioError("Choose some pictures first.")
+    whole = media.contact_sheet(pictures, cell=SHEET_CELL)
+    encoded = media.encode_image(np.ascontiguousarray(whole), ".jpg", quality=92)
+    return {"name": f"contact-sheet-{len(pictures)}.jpg", "url": data_url(encoded.data)}
+
+
+def _entry(item: Any) -> Answer:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "label": item.label,
+        "model": item.model,
+        "starred": item.starred,
+        "tags": list(item.tags),
+        "width": item.width,
+        "height": item.height,
+        "has_recipe": item.has_recipe,
+    }
+
+
+def _thumbnail(gallery: Any, name: str) -> str | None:
+    try:
+        return data_url(gallery.thumbnail(name).read_bytes(), "image/webp")
+    except (MediaError, OSError):
+        return None
+
+
+def _lines(item: Any, recipe: Recipe | None) -> list[list[str]]:
+    """Write a picture's recipe as (what, value) pairs in plain words."""
+    lines = [["Size", f"{item.width} x {item.height}"], ["Made", time.strftime("%d %B %Y, %H:%M", time.localtime(item.created))]]
+    if recipe is None:
+        return [*lines, ["Recipe", "none in this file"]]
+    lines.append(["Model", recipe.model.name])
+    if recipe.restyle is not None:
+        photo = recipe.restyle
+        lines += [["Photo", photo.source_name or "unnamed"], ["Strength", f"{photo.strength:.2f}"]]
+        return [*lines, ["Colours", "kept from the photo"]] if photo.keep_colors else lines
+    lines.append(["Place", _place(recipe.latent)])
+    if recipe.latent.classes:
+        lines.append(["Kinds", ", ".join(f"{index}: {weight:.0%}" for index, weight in recipe.latent.classes)])
+    lines.append(["psi", f"{recipe.truncation.psi:.2f}" + (f", first {recipe.truncation.cutoff} layers" if recipe.truncation.cutoff else "")])
+    lines += [["Style from", _place(mix.latent)] for mix in recipe.mixing]
+    lines += [["Blended with", f"{_place(blend.latent)} x {blend.weight:.2f}"] for blend in recipe.blends]
+    if recipe.noise.mode != "const" or recipe.noise.strength != 1:
+        lines.append(["Noise", f"{recipe.noise.mode}, {recipe.noise.strength:.2f}"])
+    return lines
+
+
+def _place(latent: Latent) -> str:
+    if latent.ws:
+        return "own style"
+    if latent.x.is_integer() and latent.y.is_integer():
+        return f"seed {int(latent.x + 100 * latent.y)}"
+    return f"{latent.x:.2f} / {latent.y:.2f}"
+
+
+def _without_recipe(path: Path) -> bytes:
+    picture = media.read_image(path)
+    composite = picture.recipe is not None and picture.recipe.restyle is not None
+    encoded = media.encode_image(picture.image, path.suffix.lower(), alpha=picture.alpha, icc=picture.icc, composite=composite, include_recipe=False)
+    return encoded.data
+
+
+def _count(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number} pictures"
