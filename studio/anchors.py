@@ -125,7 +125,7 @@ def _importable(checkout: Path) -> Iterator[None]:
     """Let the checkout's modules be found, with a stand-in for ``pkg_resources``, which newer Pythons lack."""
     if not checkout.is_dir():
         raise StudioError(f"{checkout} is not a folder. Name a checkout of the original code.")
-    needs_stand_in = importlib.util.find_spec("pkg_resources") is None and "pkg_resources" not in sys.modules
+    needs_stand_in = "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None
     if needs_stand_in:
         sys.modules["pkg_resources"] = _stand_in()
     sys.path.insert(0, str(checkout.resolve()))
@@ -135,6 +135,8 @@ def _importable(checkout: Path) -> Iterator[None]:
         raise StudioError(f"The code in {checkout.name} does not run here: {error}.", detail=repr(error)) from error
     finally:
         sys.path.remove(str(checkout.resolve()))
+        if needs_stand_in:
+            del sys.modules["pkg_resources"]
 
 
 def _stand_in() -> types.ModuleType:

@@ -88,7 +88,8 @@ class ModelCache:
         self.note = ""
         self._models: OrderedDict[str, Loaded] = OrderedDict()
         self._aliases: dict[ModelRef, str] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._loading = threading.RLock()
 
     def load(self, name: str) -> Loaded:
         """Return a model by its name in the library, from memory when it is there.
@@ -96,11 +97,11 @@ class ModelCache:
         Raises:
             CheckpointError: There is no such model, or its file is damaged.
         """
-        with self._lock:
-            if name not in self._models:
-                return self._keep(name, self.library.find(name).path)
-            self._models.move_to_end(name)
-            return self._models[name]
+        loaded = self._look_up(name)
+        if loaded is not None:
+            return loaded
+        with self._loading:
+            return self._look_up(name) or self._keep(name, self.library.find(name).path)
 
     def open(self, path: str | os.PathLike[str]) -> Loaded:
         """Load any supported file under the name of the file, without installing it.
@@ -108,8 +109,7 @@ class ModelCache:
         Raises:
             CheckpointError: The file is no model that the studio knows.
         """
-        with self._lock:
-            self.unload(Path(path).stem)
+        with self._loading:
             return self._keep(Path(path).stem, Path(path))
 
     def find(self, ref: ModelRef) -> Loaded:
@@ -125,9 +125,15 @@ class ModelCache:
             raise RecipeError("The recipe names no model. Choose a model first.")
         with self._lock:
             name = self._aliases.get(ref)
-            if name is None or name not in self._models:
-                name = self._aliases[ref] = self._match(ref)
-            return self.load(name)
+        loaded = self._look_up(name) if name is not None else None
+        if loaded is not None:
+            return loaded
+        with self._loading:
+            name = self._match(ref)
+            loaded = self.load(name)
+            with self._lock:
+                self._aliases[ref] = name
+            return loaded
 
     def unload(self, name: str) -> None:
         """Forget a model (before its file is renamed or removed); nothing happens when it is not in memory."""
@@ -141,25 +147,40 @@ class ModelCache:
 
     def unload_others(self, name: str) -> None:
         """Forget all models but one."""
-        with self._lock:
-            for other in [known for known in self._models if known != name]:
+        for other in self.names():
+            if other != name:
                 self.unload(other)
 
+    def names(self) -> list[str]:
+        """Return the names of the models in memory, the least used one first."""
+        with self._lock:
+            return list(self._models)
+
+    def _look_up(self, name: str) -> Loaded | None:
+        with self._lock:
+            if name in self._models:
+                self._models.move_to_end(name)
+            return self._models.get(name)
+
     def _match(self, ref: ModelRef) -> str:
-        for name, loaded in self._models.items():
-            if ref in (loaded.ref, ModelRef(name)) or (ref.sha256 and loaded.ref.sha256 == ref.sha256):
-                return name
-        installed: dict[str, str] = {entry.name: entry.card.sha256 for entry in self.library.list()} if ref.sha256 else {}
-        if ref.sha256 and installed.get(ref.name) != ref.sha256:
-            same = [name for name, sha256 in installed.items() if sha256 == ref.sha256]
+        with self._lock:
+            known = {name: loaded.ref.sha256 for name, loaded in self._models.items()}
+        if ref.name in known and ref.sha256 in ("", known[ref.name]):
+            return ref.name
+        if ref.sha256:
+            known = {**{entry.name: entry.card.sha256 for entry in self.library.list()}, **known}
+            same = [name for name, sha256 in known.items() if sha256 == ref.sha256]
             if same:
-                return same[0]
+                return ref.name if ref.name in same else same[0]
             self.note = f"{ref.name} is not the file that this picture was made with, so it may look different."
         return ref.name
 
     def _keep(self, name: str, path: Path) -> Loaded:
-        while self._models and (len(self._models) >= self.max_models or psutil.virtual_memory().available < MIN_FREE_BYTES):
-            self.unload(next(iter(self._models)))
+        self.unload(name)
+        while (names := self.names()) and (len(names) >= self.max_models or psutil.virtual_memory().available < MIN_FREE_BYTES):
+            self.unload(names[0])
         network: Any = checkpoints.load(path, device=str(self.device), precision="exact")
-        loaded = self._models[name] = Loaded(name, network, getattr(network, "card", None))
+        loaded = Loaded(name, network, getattr(network, "card", None))
+        with self._lock:
+            self._models[name] = loaded
         return loaded

@@ -71,9 +71,9 @@ def test_the_least_used_model_makes_room(engine):
     engine.load("two")
     engine.load("one")
     engine.load("three")
-    assert list(engine.models._models) == ["one", "three"]
+    assert engine.models.names() == ["one", "three"]
     engine.unload("one")
-    assert list(engine.models._models) == ["three"]
+    assert engine.models.names() == ["three"]
 
 
 def test_a_recipe_finds_its_model_by_hash_when_it_was_renamed(engine, library):

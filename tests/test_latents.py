@@ -10,6 +10,7 @@ from toy_networks import ToyGenerator
 
 from studio import latents
 from studio.errors import RecipeError
+from studio.models.common import build
 from studio.recipe import Blend, Latent, Recipe, StyleMix, Transform, Truncation, pack_floats
 
 
@@ -230,3 +231,20 @@ def test_the_transform_matrix_is_the_inverse_of_the_movement():
     assert torch.allclose(turned, torch.tensor([[0.0, -0.5, 0], [0.5, 0, 0], [0, 0, 1]]), atol=1e-6)
     assert math.isclose(float(torch.det(turned)), 0.25, rel_tol=1e-5)
     assert not latents.has_transform(Transform()) and latents.has_transform(Transform(rotate=1))
+
+
+def test_stylegan3_moves_right_and_down_turns_counter_clockwise():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = {"z_dim": 8, "c_dim": 0, "w_dim": 8, "img_resolution": 32, "img_channels": 1, "channel_base": 512, "channel_max": 16}
+        G = build("stylegan3", {**config, "num_layers": 6, "conv_kernel": 1, "use_radial_filters": True}).eval()
+    ws = torch.randn(1, 1, 8, generator=torch.Generator().manual_seed(1)).repeat(1, G.num_ws, 1)
+
+    def show(**values):
+        with torch.no_grad():
+            return G.synthesis(ws, transform=latents.transform_matrix(Transform(**values)))[0, 0]
+
+    still, scale = show(), show().std()
+    assert (show(translate_x=0.125)[:, 8:] - still[:, 4:-4]).std() < 0.05 * scale
+    assert (show(translate_y=0.125)[8:] - still[4:-4]).std() < 0.05 * scale
+    assert (show(rotate=90) - still.rot90(1)).std() < 0.05 * scale
