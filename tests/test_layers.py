@@ -11,7 +11,7 @@ PACKAGE = ROOT / "studio"
 
 LAYERS = (
     {"errors", "recipe", "paths", "_version"},
-    {"media", "audio", "models"},
+    {"media", "audio", "models", "lab"},
     {"checkpoints", "latents", "accel", "bending", "blending", "timeline"},
     {"directions", "inversion", "drag", "restyle", "training"},
     {"engine", "render", "runners", "worker", "model_cache", "gallery", "bench", "anchors", "export", "jobs"},

@@ -23,14 +23,18 @@ from studio.media.marks import recipe_seeds
 INDEX_PLACE = ".gallery/index.sqlite3"
 """A folder of its own, so that SQLite's temporary files do not change the time stamp of the pictures' folder."""
 UNSETTLED_NS = 2_500_000_000
-"""Changes younger than this may share their time stamp with a later one, so they are looked at again."""
+"""Changes younger than this may share their time stamp with a later one (FAT counts in 2 s), so they are looked at again ..."""
+RELOOK_NS = 250_000_000
+"""... but not more often than this."""
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
 
-_VERSION = 1
+_VERSION = 2
 _BATCH = 200
+_ALWAYS = 2**63 - 1
 _SCHEMA = """
+DROP TABLE IF EXISTS folders;
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, present INTEGER, readable INTEGER, sha256 TEXT,
     width INTEGER, height INTEGER, model TEXT, seeds TEXT, has_recipe INTEGER, words TEXT,
@@ -38,7 +42,7 @@ CREATE TABLE IF NOT EXISTS files (
 );
 CREATE INDEX IF NOT EXISTS files_by_time ON files (present, readable, mtime_ns DESC, id DESC);
 CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256, present);
-CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, mtime_ns INTEGER);
+CREATE TABLE folders (path TEXT PRIMARY KEY, mtime_ns INTEGER, trusted_until_ns INTEGER);
 """
 _COLUMNS = "id, size, mtime_ns, sha256, width, height, model, seeds, has_recipe, starred, tags"
 
@@ -71,20 +75,22 @@ class Index:
             headers = [(name, self._inspect(name)) for name in news[start : start + _BATCH]]
             with self.write() as db:
                 renamed += sum(_store(db, name, found[name], header) for name, header in headers)
-        unsettled = {name.rpartition("/")[0] for name, (_, written) in found.items() if written > started - UNSETTLED_NS}
-        stamps = [(path, 0 if path in unsettled or seen > started - UNSETTLED_NS else seen) for path, seen in folders.items()]
+        recent = started - UNSETTLED_NS
+        unsettled = {name.rpartition("/")[0] for name, (_, written) in found.items() if written > recent}
+        until = [started + RELOOK_NS if path in unsettled or seen > recent else _ALWAYS for path, seen in folders.items()]
         with self.write() as db:
             db.execute("DELETE FROM files WHERE present = 0 AND starred = 0 AND tags = '|'")
             db.execute("DELETE FROM folders")
-            db.executemany("INSERT INTO folders VALUES (?, ?)", stamps)
+            db.executemany("INSERT INTO folders VALUES (?, ?, ?)", zip(folders, folders.values(), until, strict=True))
         seen_before = sum(1 for name in news if name in known and known[name][2])
         return Changes(len(news) - seen_before - renamed, seen_before, renamed, len(vanished) - renamed)
 
     def is_current(self) -> bool:
         """Tell quickly whether no folder changed since the last look (a file edited in place goes unseen)."""
         with self.open() as db:
-            stamps = db.execute("SELECT path, mtime_ns FROM folders").fetchall()
-        return bool(stamps) and all(stamp(self.folder / path) == seen for path, seen in stamps)
+            rows = db.execute("SELECT path, mtime_ns, trusted_until_ns FROM folders").fetchall()
+        now = time.time_ns()
+        return bool(rows) and all(now < until and stamp(self.folder / path) == seen for path, seen, until in rows)
 
     def store(self, name: str, header: Header | None) -> None:
         """Enter one file that was just written; stars and tags of the same picture under an old name move along."""

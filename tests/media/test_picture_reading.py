@@ -115,20 +115,21 @@ def test_sixteen_bit_colour_is_reduced_and_says_so():
     assert any("16 bits" in note for note in picture.notes)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "CMYK", "LAB"])
-def test_every_common_mode_becomes_rgb(mode):
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [("1", "PNG"), ("L", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("CMYK", "TIFF"), ("LAB", "TIFF")],
+)
+def test_every_common_mode_becomes_rgb(mode, kind):
     grey = Image.fromarray(gradient()).convert("L")
-    kind = "TIFF" if mode in ("CMYK", "LAB") else "PNG"
     if mode == "LAB":
-        source = ImageCms.profileToProfile(
-            grey.convert("RGB"), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
-        )
+        srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        source = ImageCms.profileToProfile(grey.convert("RGB"), srgb, lab, outputMode="LAB")
     else:
         source = grey.convert("RGB").convert(mode) if mode == "CMYK" else grey.convert(mode)
     picture = read_image(saved(source, kind))
-    assert picture.image.shape == (24, 40, 3)
+    assert picture.image.shape == (24, 40, 3) and any("CMYK" in note for note in picture.notes) == (mode == "CMYK")
     if mode != "1":
-        assert np.abs(picture.image.astype(int) - np.asarray(grey)[..., None]).max() <= 10
+        assert np.abs(picture.image.astype(int) - np.asarray(grey)[..., None]).max() <= 16
 
 
 def test_alpha_stays_straight_and_colours_under_it_stay():
@@ -227,6 +228,7 @@ def test_a_picture_cut_short_says_so(kind, share):
         read_image(data[: int(len(data) * share)], name="half")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_folders_pipes_and_missing_files_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for name, word in (("", "folder"), ("pipe.png", "ordinary"), ("absent.png", "not found")):
