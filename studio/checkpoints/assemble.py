@@ -73,9 +73,12 @@ def assemble(draft: Draft, *, file_bytes: int) -> nn.Module:
     check_memory(weights, file_bytes)
     network.load_state_dict(_read(expected, weights), assign=True)
     _fill_unsaved(network, draft)
-    network.eval().requires_grad_(False)
+    network.train(False).requires_grad_(False)
     if draft.finish is not None:
         draft.finish(network)
+    average = getattr(network, "w_avg", None)
+    if isinstance(average, Tensor) and not average.any():
+        draft.notes.append("The average style (w_avg) is all zeros, so truncation pulls towards zero instead of the average.")
     return network
 
 

@@ -20,7 +20,7 @@ from studio.errors import DamagedFileError, UnsafeFileError
 
 MAX_DIMENSIONS = 8
 MAX_WALK_DEPTH = 64
-MAX_WALK_NODES = 300_000
+MAX_WALK_NODES = 100_000
 
 ITEM_BYTES = {
     "float16": 2,
@@ -166,6 +166,13 @@ class Global:
     def path(self) -> str:
         """Both parts with a dot between."""
         return f"{self.module}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawText:
+    """A long string that stays undecoded in the file: embedded source code, or the bytes of a protocol 2 tensor."""
+
+    data: memoryview
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from studio.checkpoints import torchfiles
-from studio.checkpoints.pickles import Builder, Machine, RawText, Reducer, Vocabulary
+from studio.checkpoints.pickles import Builder, Machine, Reducer, Vocabulary
 from studio.checkpoints.records import (
     ITEM_BYTES,
     MAX_DIMENSIONS,
@@ -21,6 +21,7 @@ from studio.checkpoints.records import (
     Global,
     Network,
     NumpyType,
+    RawText,
     Storage,
     StoredArray,
     StoredTensor,

@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from studio.checkpoints.assemble import Draft
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.formats.states import State, states
-from studio.checkpoints.records import Stored
+from studio.checkpoints.records import Stored, constant
 from studio.errors import DamagedFileError
 
 STATISTICS = re.compile(r"(.*)\.(running_mean|running_var|num_batches_tracked)")
@@ -122,5 +124,6 @@ def _unet(state: State) -> Draft:
 
 
 def _named(draft: Draft) -> Draft:
+    draft.derivable = {"num_batches_tracked": constant(np.zeros(()))}
     draft.origin = "a translator in the layout of CycleGAN and pix2pix"
     return draft

@@ -20,7 +20,7 @@ from studio.checkpoints.card import LICENCE_UNKNOWN
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.formats.nvidia2 import FILTER, resample_buffers, sizes
 from studio.checkpoints.formats.states import State, is_tensor, states
-from studio.checkpoints.records import Stored, constant, derive, shorten
+from studio.checkpoints.records import Derived, Stored, constant, derive, shorten
 from studio.errors import DamagedFileError
 from studio.models.common import LatentGenerator
 
@@ -139,17 +139,22 @@ def _noise(state: State, channels: list[int], notes: list[str]) -> dict[str, Sto
     """Place the noise pictures; a file without them gets fixed ones."""
     noise: dict[str, Stored] = {}
     layers = ["synthesis.b4.conv1"] + [f"synthesis.b{8 << level}.conv{i}" for level in range(len(channels) - 1) for i in (0, 1)]
-    drawn = np.random.RandomState(0)
     for index, layer in enumerate(layers):
         resolution = int(layer.split(".")[1][1:])
         stored = state.tensors.get(f"noises.noise_{index}")
         if stored is None:
-            noise[f"{layer}.noise_const"] = constant(drawn.randn(resolution, resolution))
+            noise[f"{layer}.noise_const"] = _drawn(index, resolution)
         else:
             noise[f"{layer}.noise_const"] = _reshaped(stored, (resolution, resolution))
     if not any(name.startswith("noises.") for name in state.tensors):
         notes.append("The file has no noise pictures; fixed ones were drawn.")
     return noise
+
+
+def _drawn(index: int, resolution: int) -> Stored:
+    """Draw the noise picture of one layer, the same on every computer."""
+    shape = (resolution, resolution)
+    return Derived(shape, 0, lambda: np.random.RandomState(index).randn(*shape).astype(np.float32))
 
 
 def _taps(state: State) -> list[float]:

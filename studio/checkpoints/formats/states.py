@@ -11,12 +11,14 @@ from typing import Any
 
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.records import Bundle, Network, Stored, StoredArray, StoredTensor, Walk
+from studio.errors import TooBigError
 
 WRAPPERS = ("module.", "_orig_mod.", "model_ema.", "generator.", "netG.", "netG_A.", "G_ema.", "g_ema.", "gen.", "decoder.")
 """What training code puts before every name."""
 FIRST = ("g_ema", "G_ema", "ema", "params_ema", "state_dict", "model", "params", "netG", "G", "g", "generator", "netG_A", "G_A")
 """Where to look first when a file holds several networks: averaged generators, then generators."""
 MAX_DEPTH = 3
+MAX_TENSORS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def _within(value: object, path: str, owner: dict[str, Any], walk: Walk, depth: 
     if not isinstance(value, dict) or depth > MAX_DEPTH:
         return
     tensors = {name: tensor for name, tensor in walk.items(value, depth) if isinstance(name, str) and is_tensor(tensor)}
+    if len(tensors) > MAX_TENSORS:
+        raise TooBigError(f"holds {len(tensors):,} tensors in one network; the studio reads up to {MAX_TENSORS:,}.")
     if len(tensors) > 1:
         yield State(path, strip(tensors), owner or value)
         yield from _prefixed(tensors, path, owner or value)

@@ -37,6 +37,8 @@ def read(contents: Contents) -> Draft | None:
         UnknownModelError: The file is of a known kind that the studio does not open.
     """
     for state in states(contents):
+        if state.shape("model.0.weight")[2:] == (4, 4):
+            raise UnknownModelError("is a discriminator (PatchGAN), which makes no pictures. Open the generator beside it (..._net_G.pth).")
         for what, names in SIGNATURES:
             if all(name in state.tensors for name in names):
                 raise UnknownModelError(f"is {what}; the studio does not open this kind.")
