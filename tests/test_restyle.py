@@ -129,12 +129,13 @@ def test_a_unet_sees_its_trained_size_and_the_aspect_of_the_picture(unet):
 
 
 def test_a_unet_that_changes_nothing_gives_a_grey_picture_back_sharper_than_stretching(unet):
-    image = np.repeat(smooth_photo(96, 128)[..., :1], 3, axis=2)
+    y, x = np.mgrid[0:96, 0:128]
+    image = np.repeat((127 + 60 * np.sin(x / 9) + 60 * np.sin(x * y / 50)).astype(np.uint8)[..., None], 3, axis=2)
     error = np.abs(restyle(unet, image, forward=lambda img: img).astype(int) - image).mean()
     img = image_to_img(image)
     small = torch.nn.functional.interpolate(img, size=(16, 21), mode="bicubic", antialias=True)
     stretched = img_to_image(torch.nn.functional.interpolate(small, size=(96, 128), mode="bicubic"))
-    assert error < 0.5 * np.abs(stretched.astype(int) - image).mean()
+    assert error < 0.3 * np.abs(stretched.astype(int) - image).mean()
 
 
 def test_detail_is_given_back_only_where_the_translation_follows_the_picture():
