@@ -14,12 +14,11 @@ from studio.recipe import Recipe
 if TYPE_CHECKING:
     from studio import latents
     from studio.checkpoints import load
-    from studio.engine import restyle
-    from studio.render import render
+    from studio.render import render, restyle
 
 __all__ = ["Recipe", "__version__", "errors", "latents", "load", "render", "restyle"]
 
-_FUNCTIONS = {"load": "studio.checkpoints", "render": "studio.render", "restyle": "studio.engine"}
+_FUNCTIONS = {"load": "studio.checkpoints", "render": "studio.render", "restyle": "studio.render"}
 """Functions of the public API and their homes, which import torch and are therefore imported when first asked for."""
 
 

@@ -42,11 +42,22 @@ def load_anchor(net: Any, checkout: Path | None) -> Any:
     Raises:
         StudioError: The checkout's code does not run here, or its network differs from ours.
     """
+    if checkout is None:
+        return None
+    check_checkout(checkout)
     if net.family in NVIDIA_MODULES:
-        return _nvidia(net, checkout) if checkout is not None else None
-    if checkout is not None and (checkout / "models" / "networks.py").is_file():
-        return _cyclegan(net, checkout)
-    return net if checkout is not None else None
+        return _nvidia(net, checkout)
+    return _cyclegan(net, checkout) if (checkout / "models" / "networks.py").is_file() else net
+
+
+def check_checkout(checkout: Path) -> None:
+    """Raise when there is no such folder.
+
+    Raises:
+        StudioError: Says so.
+    """
+    if not checkout.is_dir():
+        raise StudioError(f"{checkout} is not a folder. Name a checkout of the original code.")
 
 
 def _nvidia(net: Any, checkout: Path) -> Any:
@@ -123,8 +134,6 @@ def _copy_weights(ours: nn.Module, theirs: nn.Module, checkout: Path) -> None:
 @contextlib.contextmanager
 def _importable(checkout: Path) -> Iterator[None]:
     """Let the checkout's modules be found, with a stand-in for ``pkg_resources``, which newer Pythons lack."""
-    if not checkout.is_dir():
-        raise StudioError(f"{checkout} is not a folder. Name a checkout of the original code.")
     needs_stand_in = "pkg_resources" not in sys.modules and importlib.util.find_spec("pkg_resources") is None
     if needs_stand_in:
         sys.modules["pkg_resources"] = _stand_in()

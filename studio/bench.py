@@ -26,7 +26,7 @@ from studio._version import __version__
 from studio.accel import choose, compare, runtime
 from studio.accel.candidate import Candidate
 from studio.accel.device import pick_device
-from studio.anchors import load_anchor
+from studio.anchors import check_checkout, load_anchor
 from studio.errors import RecipeError, StudioError
 from studio.models.common import Config, LatentGenerator, build
 from studio.runners import NEEDS_COMPILER
@@ -123,6 +123,8 @@ def run(cases: Sequence[Case], *, against: Path | None = None, quick: bool = Fal
         StudioError: The device is not there, or the checkout cannot be used.
     """
     pick_device(device)
+    if against is not None:
+        check_checkout(against)
     context = multiprocessing.get_context("spawn")
     for case in cases:
         here, there = context.Pipe(duplex=False)

@@ -30,8 +30,9 @@ from studio.errors import DeviceError, RecipeError
 from studio.latents import recipe_to_ws
 from studio.media import ImageArray, thumbnail
 from studio.model_cache import Loaded, ModelCache
-from studio.recipe import ModelRef, Recipe
+from studio.recipe import ModelRef, Recipe, Restyle
 from studio.render import BACKDROP, Frame, draw, opaque
+from studio.restyle import restyle as restyle_image
 from studio.runners import NEEDS_COMPILER, Preparer, Runner
 from studio.worker import Priority, Worker
 
@@ -145,6 +146,37 @@ class Engine:
             StudioError: The model is not there, or a value in the recipe does not suit it.
         """
         return self._draw(self.generator(recipe.model), recipe, priority, None if recipe.precision == "exact" else recipe.precision)
+
+    def restyle(
+        self, recipe: Recipe, image: ImageArray, alpha: ImageArray | None = None, *, priority: Priority = Priority.RESTYLE
+    ) -> ImageArray:
+        """Redraw a photo with a translator at the photo's own size, in the recipe's precision (``auto``: the fastest way).
+
+        Args:
+            recipe: ``model``, ``restyle`` and ``precision`` are read.
+            image: ``uint8 [H, W, 3]`` RGB.
+            alpha: ``uint8 [H, W]`` opacity, which passes through.
+            priority: Whose turn it takes.
+
+        Returns:
+            ``uint8 [H, W, 3]``, or ``[H, W, 4]`` when ``alpha`` is given.
+
+        Raises:
+            StudioError: The model is not there or is no translator, or the photo is too large for the memory.
+        """
+        loaded, options = self.models.find(recipe.model), recipe.restyle or Restyle()
+        if not loaded.is_translator:
+            raise RecipeError(f"{loaded.name} makes pictures from seeds and cannot restyle photos. Choose a translator.")
+
+        def task() -> ImageArray:
+            loaded.network.norm_mode = options.norm_mode
+            runner = None if recipe.precision == "exact" else self._runner(loaded, recipe.precision)
+            with self._full_floats(recipe.precision):
+                return restyle_image(
+                    loaded.network, image, alpha=alpha, strength=options.strength, keep_colors=options.keep_colors, forward=runner
+                )
+
+        return self._with_room(loaded, task, priority)
 
     def ws(self, recipe: Recipe) -> Tensor:
         """Return the style vectors of a recipe, ``[1, num_ws, w_dim]`` on the CPU (see ``latents.keep_ws``)."""

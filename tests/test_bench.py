@@ -144,7 +144,7 @@ def test_a_checkout_that_does_not_fit_is_one_sentence(monkeypatch, checkout, tmp
     with pytest.raises(StudioError, match="does not run here: No module named"):
         load_anchor(net, checkout)
     with pytest.raises(StudioError, match="is not a folder"):
-        measure(SMALL2, against=tmp_path / "nowhere", quick=True, device="cpu")
+        next(run([SMALL2], against=tmp_path / "nowhere", device="cpu"))
     assert load_anchor(random_network(SMALL3), checkout) is None
 
 

@@ -14,7 +14,7 @@ from studio.accel.candidate import Candidate
 from studio.accel.device import pick_device
 from studio.engine import Engine
 from studio.errors import CheckpointError, DeviceError, RecipeError
-from studio.recipe import Latent, ModelRef, Recipe, Truncation
+from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 from studio.render import draw, mix_recipes, to_image
 from studio.runners import Preparer, Runner
 from studio.worker import Priority, Worker
@@ -108,6 +108,16 @@ def test_a_grid_grows_cell_by_cell_and_stops_when_nobody_looks(engine, library):
     assert (last.image[:8, :8] == 128).all()
     with pytest.raises(RecipeError, match="too large"):
         next(engine.mix_grid(grid, 10_000))
+
+
+def test_restyle_keeps_size_and_transparency_and_follows_strength(engine):
+    photo, alpha = np.random.default_rng(0).integers(0, 255, (11, 7, 3), np.uint8), np.full((11, 7), 200, np.uint8)
+    negative = of("negative", restyle=Restyle())
+    assert np.abs(engine.restyle(negative, photo).astype(int) - (255 - photo)).max() <= 1
+    assert np.array_equal(engine.restyle(of("negative", restyle=Restyle(strength=0)), photo), photo)
+    assert engine.restyle(of("negative", precision="auto"), photo, alpha)[..., 3].min() == 200
+    with pytest.raises(RecipeError, match="cannot restyle photos"):
+        engine.restyle(of("one"), photo)
 
 
 def test_status_tells_the_way_and_the_time(engine):

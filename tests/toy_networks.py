@@ -76,7 +76,7 @@ class ToyTranslator(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.config, self.norm_mode, self.dropout_on = {}, "published", False
+        self.config, self.norm_mode, self.dropout_on = {"ngf": 1}, "published", False
         self.scale = nn.Parameter(torch.tensor(-1.0), requires_grad=False)
 
     def forward(self, img: Tensor) -> Tensor:

@@ -45,7 +45,11 @@ def fast_paths(net: Any, precision: str, device: torch.device | str) -> list[Can
     home = FAST_PATHS.get(net.family)
     if home is None:
         return []
-    found: list[Candidate] = importlib.import_module(home).candidates(net, precision, torch.device(device))
+    try:
+        found: list[Candidate] = importlib.import_module(home).candidates(net, precision, torch.device(device))
+    except ImportError:
+        log.warning("the fast paths of %s cannot be used here", net.family, exc_info=True)
+        return []
     return found
 
 

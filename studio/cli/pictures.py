@@ -161,10 +161,8 @@ def restyle(
                 keep_colors=base.keep_colors if keep_colors is None else keep_colors,
             )
             recipe = common.signed(Recipe(restyle=chosen, precision=precision), loaded)
-            image = engine.restyle(recipe, photo.image)
-            alpha = None if suffix in (".jpg", ".jpeg") else photo.alpha
-            name = f"{path.stem}-{loaded.name}{suffix}"
-            common.save(out, name, image, recipe=recipe, alpha=alpha, icc=photo.icc, include_recipe=not no_recipe)
+            image = engine.restyle(recipe, photo.image, None if suffix in (".jpg", ".jpeg") else photo.alpha)
+            common.save(out, f"{path.stem}-{loaded.name}{suffix}", image, recipe=recipe, icc=photo.icc, include_recipe=not no_recipe)
             advance(done)
 
 
