@@ -2,9 +2,11 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
+from studio.checkpoints import load
 from studio.errors import StudioError
 from studio.models.common import Translator, build
 from studio.models.patchgan import PatchDiscriminator
@@ -240,3 +242,21 @@ def test_a_training_step_in_bfloat16_and_channels_last_moves_every_weight():
     loss.backward()
     weights = [p for module in (net, judge) for name, p in module.named_parameters() if name.endswith("weight")]
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "truth", "mode"),
+    [
+        ("cyclegan_resnet9", "output_eval", "published"),
+        ("cyclegan_resnet6_legacy_dropout", "output_eval", "published"),
+        ("cut_resnet9_antialias", "output_eval", "published"),
+        ("pix2pix_unet256_batchnorm", "output_batchstats", "published"),
+        ("pix2pix_unet256_batchnorm", "output_eval", "eval"),
+    ],
+)
+def test_published_files_give_the_pictures_of_the_tools_that_wrote_them(name, truth, mode, shared_fixtures):
+    net = load(shared_fixtures / f"{name}.pth")
+    net.norm_mode = mode
+    with np.load(shared_fixtures / f"{name}.npz") as file:
+        img, wanted = torch.from_numpy(file["input"]), torch.from_numpy(file[truth])
+    assert (net(img) - wanted).norm() / wanted.norm() < 1e-4
