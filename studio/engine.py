@@ -66,7 +66,7 @@ class Engine:
 
     Args:
         library: Finds models by name; by default the shipped ones and the user's models folder.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; the environment's ``STUDIO_DEVICE`` wins.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``, which the environment's ``STUDIO_DEVICE`` may decide.
         precision: Of previews: ``auto`` (the fast mode) or ``exact``.
         max_models: How many models are kept in memory.
         compilers: Also prepare fast paths that take a compiler minutes: for processes that live long.

@@ -162,8 +162,10 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         pick_device("cuda:99")
     with pytest.raises(DeviceError, match="unknown"):
         pick_device("toaster")
-    monkeypatch.setenv("STUDIO_DEVICE", "cpu")
-    assert pick_device("cuda").type == "cpu"
+    monkeypatch.setenv("STUDIO_DEVICE", "toaster")
+    assert pick_device("cpu").type == "cpu"
+    with pytest.raises(DeviceError, match="unknown"):
+        pick_device("auto")
 
 
 def test_the_most_urgent_task_goes_first():

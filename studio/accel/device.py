@@ -10,12 +10,12 @@ from studio.errors import DeviceError
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
-    """Choose where networks run: ``STUDIO_DEVICE`` if set, else ``wanted``; ``auto`` is CUDA, else MPS, else the CPU.
+    """Choose where networks run; ``auto`` is what ``STUDIO_DEVICE`` says, else CUDA, else MPS, else the CPU.
 
     Raises:
         DeviceError: The named device is not there.
     """
-    name = os.environ.get("STUDIO_DEVICE") or wanted
+    name = (os.environ.get("STUDIO_DEVICE") or wanted) if wanted == "auto" else wanted
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from studio import paths
+from studio.accel.device import pick_device
 from studio.checkpoints.assemble import Draft, assemble
 from studio.checkpoints.card import ModelCard
 from studio.checkpoints.contents import Contents, read_contents
@@ -22,7 +22,7 @@ from studio.checkpoints.library import Library
 from studio.checkpoints.opening import Source, named_errors, opened
 from studio.checkpoints.records import shorten
 from studio.checkpoints.tensors import write_tensors
-from studio.errors import DeviceError, StudioError
+from studio.errors import StudioError
 
 PRECISIONS = ("exact", "auto")
 
@@ -33,8 +33,8 @@ def load(path_or_name: str | Path, *, device: str = "auto", precision: str = "ex
     Args:
         path_or_name: A file, or the name of an installed model.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "exact" (float32). "auto" is accepted as well: the network is the same, and whoever draws with it may
-            choose a faster path (:class:`studio.engine.Engine` does).
+        precision: "exact" (float32, the plain network) or "auto": the same network run by its fastest way here, which takes
+            seconds to prepare (:func:`studio.accel.choose.accelerate`).
 
     Returns:
         The network in eval mode, without gradients; ``network.card`` is its :class:`ModelCard`.
@@ -44,11 +44,16 @@ def load(path_or_name: str | Path, *, device: str = "auto", precision: str = "ex
     """
     if precision not in PRECISIONS:
         raise StudioError(f"precision={precision!r} is not known. Use one of: {', '.join(PRECISIONS)}.")
-    target = choose_device(device)
+    target = pick_device(device)
     path = Path(path_or_name)
     if path.name == str(path_or_name) and not path.is_file():
         path = Library(paths.models_folder(), paths.pretrained_folder()).find(path.name).path
-    return load_file(path).to(target)
+    network = load_file(path).to(target)
+    if precision == "exact":
+        return network
+    from studio.accel.choose import accelerate
+
+    return accelerate(network, precision)
 
 
 def load_file(path: Path) -> nn.Module:
@@ -84,25 +89,6 @@ def save(network: nn.Module, path: str | Path, card: ModelCard) -> None:
         "card": replace(card, sha256="", name="").to_json(),
     }
     write_tensors(Path(path), network.state_dict(), header)
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn ``auto`` or a device's name into a device that is there.
-
-    Raises:
-        DeviceError: The device is unknown or absent.
-    """
-    has_mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"device={name!r} is not known. Use auto, cpu, cuda or mps.") from error
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": has_mps}
-    if not present.get(device.type, False):
-        raise DeviceError(f"device={name!r} is not there on this computer. Use auto or cpu.")
-    return device
 
 
 def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelCard:
