@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from studio.errors import CheckpointError
-from studio.media import write_image
+from studio.gallery import Gallery
 from studio.ui.context import Context
 from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
@@ -152,23 +152,6 @@ class FakeEngine:
         return SimpleNamespace(device="cpu", precision="auto", runner="lookup", milliseconds=self.seconds * 1000, preparing=False, note="")
 
 
-class FakeGallery:
-    """Writes numbered files, as the gallery does."""
-
-    def __init__(self, folder):
-        self.folder, self.stars = folder, set()
-
-    def add(self, image, recipe, **options):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(self.folder.glob("*.png"))) + 1
-        path = self.folder / f"{recipe.model.name}-{number:04d}.png"
-        write_image(path, image, recipe=recipe)
-        return SimpleNamespace(id=path.name, path=path)
-
-    def star(self, item_id, on=True):
-        (self.stars.add if on else self.stars.discard)(item_id)
-
-
 def fake_context(folder, *, public=False, seconds=0.0, library=None):
     """A context whose parts are all fakes, with its files below ``folder``."""
     places = {name: folder / name for name in ("models", "pretrained", "uploads")}
@@ -180,5 +163,5 @@ def fake_context(folder, *, public=False, seconds=0.0, library=None):
         engine=FakeEngine(library, seconds),
         library=library,
         sessions=SessionStore(settings.pictures, public=public),
-        gallery_of=lambda session: galleries.setdefault(session.pictures, FakeGallery(session.pictures)),
+        gallery_of=lambda session: galleries.setdefault(session.pictures, Gallery(session.pictures, folder / "cache")),
     )

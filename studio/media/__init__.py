@@ -7,7 +7,7 @@ them), ``files`` (atomic writes, names, hashes).
 
 from studio.media.files import atomic_write, create_exclusive, hash_bytes, hash_file, move_exclusive, numbered_names, safe_name, sweep_parts
 from studio.media.marks import Marks
-from studio.media.pixels import ImageArray, flatten, join_alpha, resize, thumbnail
+from studio.media.pixels import ImageArray, contact_sheet, flatten, join_alpha, resize, thumbnail
 from studio.media.reading import MAX_PIXELS, Header, Picture, inspect_image, read_image
 from studio.media.writing import SUFFIXES, Encoded, Saved, encode_image, encode_jpeg, encode_webp, write_image
 
@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "Saved",
     "atomic_write",
+    "contact_sheet",
     "create_exclusive",
     "encode_image",
     "encode_jpeg",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -47,6 +50,29 @@ def flatten(image: ImageArray, alpha: ImageArray | None, ground: tuple[int, int,
 def join_alpha(image: ImageArray, alpha: ImageArray | None) -> ImageArray:
     """Put RGB ``[H, W, 3]`` and straight alpha ``[H, W]`` into one ``[H, W, 4]``; without alpha give the image itself."""
     return image if alpha is None else np.dstack([image, alpha])
+
+
+def contact_sheet(images: Sequence[ImageArray], *, cell: int, gap: int = 8, ground: int = 24) -> ImageArray:
+    """Lay pictures out row by row on one dark sheet that is about as wide as it is high.
+
+    Args:
+        images: uint8 ``[H, W, 3]`` each, at least one; none larger than ``cell`` on its longest side.
+        cell: Side of the square that each picture is centred in, in pixels.
+        gap: Pixels between cells and at the edge.
+        ground: Grey level of the sheet, 0 to 255.
+
+    Returns:
+        uint8 ``[rows * (cell + gap) + gap, columns * (cell + gap) + gap, 3]``.
+    """
+    columns = math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    sheet = np.full((rows * (cell + gap) + gap, columns * (cell + gap) + gap, 3), ground, np.uint8)
+    for index, image in enumerate(images):
+        height, width = image.shape[:2]
+        top = gap + index // columns * (cell + gap) + (cell - height) // 2
+        left = gap + index % columns * (cell + gap) + (cell - width) // 2
+        sheet[top : top + height, left : left + width] = image
+    return sheet
 
 
 def as_pillow(image: ImageArray) -> Image.Image:

@@ -21,7 +21,8 @@ from studio.ui.theme import studio_theme
 TABS = ("explore", "mix", "restyle", "models", "gallery")
 """The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``."""
 
-SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js")
+STYLES = ("studio.css", "gallery.css")
+SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js", "panel.js")
 
 
 def make_context(settings: Settings) -> Context:
@@ -72,12 +73,12 @@ def _tabs() -> list[Any]:
 
 
 def head() -> str:
-    """Return the page's ``<head>``: the style sheet and the scripts, in the order in which they build on each other.
+    """Return the page's ``<head>``: the style sheets and the scripts, in the order in which they build on each other.
 
-    The style sheet goes here and not into Gradio's ``css``, which would tie every rule to Gradio's own container: dialogs lie outside.
+    The style sheets go here and not into Gradio's ``css``, which would tie every rule to Gradio's own container: dialogs lie outside.
     """
     folder = resources.files("studio.ui") / "assets"
-    style = (folder / "studio.css").read_text("utf-8")
+    style = "\n".join((folder / name).read_text("utf-8") for name in STYLES)
     scripts = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     return f"<style>\n{style}\n</style>\n<script>\n{scripts}\n</script>"
 

@@ -232,7 +232,9 @@ def _lines(item: Any, recipe: Recipe | None) -> list[list[str]]:
     lines.append(["Place", _place(recipe.latent)])
     if recipe.latent.classes:
         lines.append(["Kinds", ", ".join(f"{index}: {weight:.0%}" for index, weight in recipe.latent.classes)])
-    lines.append(["psi", f"{recipe.truncation.psi:.2f}" + (f", first {recipe.truncation.cutoff} layers" if recipe.truncation.cutoff else "")])
+    lines.append(
+        ["psi", f"{recipe.truncation.psi:.2f}" + (f", first {recipe.truncation.cutoff} layers" if recipe.truncation.cutoff else "")]
+    )
     lines += [["Style from", _place(mix.latent)] for mix in recipe.mixing]
     lines += [["Blended with", f"{_place(blend.latent)} x {blend.weight:.2f}"] for blend in recipe.blends]
     if recipe.noise.mode != "const" or recipe.noise.strength != 1:
@@ -251,7 +253,9 @@ def _place(latent: Latent) -> str:
 def _without_recipe(path: Path) -> bytes:
     picture = media.read_image(path)
     composite = picture.recipe is not None and picture.recipe.restyle is not None
-    encoded = media.encode_image(picture.image, path.suffix.lower(), alpha=picture.alpha, icc=picture.icc, composite=composite, include_recipe=False)
+    encoded = media.encode_image(
+        picture.image, path.suffix.lower(), alpha=picture.alpha, icc=picture.icc, composite=composite, include_recipe=False
+    )
     return encoded.data
 
 

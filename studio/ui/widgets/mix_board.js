@@ -305,6 +305,7 @@ function start(facts) {
 
 on("model", (facts) => { if (facts) start(facts); });
 on("recipe", () => { if (tabs.current() === "mix") fill(); paint(); });
+on("mix-add", async (pictures) => { for (const picture of pictures) await take("cols", picture); });
 on("theme", paint);
 on("tab", (id) => { if (id === "mix") { layout(); fill(); } });
 keys.register({ key: "r", title: "New seeds", tab: "mix", run: shuffle });

@@ -1,0 +1,63 @@
+"""What the gallery tab answers, without a browser."""
+
+import numpy as np
+import pytest
+from fake_studio import fake_context
+
+from studio.errors import StudioError
+from studio.recipe import Latent, ModelRef, Recipe
+from studio.ui import gallery
+from studio.ui.payloads import Fields, ItemRequest
+
+
+@pytest.fixture
+def room(tmp_path):
+    ctx = fake_context(tmp_path)
+    session = ctx.sessions.open()
+    pictures = ctx.gallery_of(session)
+    rng = np.random.default_rng(0)
+    for seed in (3, 7, 11):
+        image = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        pictures.add(image, Recipe(model=ModelRef("pomona"), latent=Latent.from_seed(seed)))
+    return ctx, session, pictures
+
+
+def ask(kind, session, **entries):
+    return kind.read(Fields({"token": session.token, **entries}))
+
+
+def test_a_search_lists_only_what_it_finds_and_counts_all(room):
+    ctx, session, _ = room
+    answer = gallery.browse(ctx, session, ask(gallery.BrowseRequest, session, query="seed:7"))
+    assert [item["label"] for item in answer["items"]] == [item.label for item in room[2].items("seed:7")]
+    assert (answer["total"], answer["all"], answer["models"]) == (1, 3, ["pomona"])
+
+
+def test_the_recipe_of_a_picture_is_read_out_in_words(room):
+    ctx, session, pictures = room
+    item = pictures.items("seed:11")[0]
+    answer = gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))
+    assert ["Place", "seed 11"] in answer["lines"]
+    assert answer["recipe"]["latent"]["x"] == 11.0
+
+
+def test_what_is_removed_is_listed_again_after_restoring(room):
+    ctx, session, pictures = room
+    names = [item.id for item in pictures.items()][:2]
+    gone = gallery.remove(ctx, session, ask(gallery.ItemsRequest, session, ids=names))
+    assert pictures.count() == 1
+    back = gallery.restore(ctx, session, ask(gallery.ItemsRequest, session, ids=gone["trashed"]))
+    assert sorted(back["ids"]) == sorted(names)
+
+
+def test_a_name_that_leads_out_of_the_gallery_is_refused(room):
+    ctx, session, _ = room
+    for name in ("../secret.png", "/etc/passwd", "pomona-9999.png"):
+        with pytest.raises(StudioError):
+            gallery.download(ctx, session, ask(ItemRequest, session, id=name))
+
+
+def test_a_public_page_is_not_told_where_the_folder_is(tmp_path):
+    ctx = fake_context(tmp_path, public=True)
+    session = ctx.sessions.open()
+    assert gallery.browse(ctx, session, ask(gallery.BrowseRequest, session))["folder"] == ""
