@@ -1,0 +1,271 @@
+"""Training pictures: a folder becomes one decoded, cropped, memory-mapped block; sub-folders are classes.
+
+Broken files and duplicates are reported, never fatal. This is *not* augmentation (``augment.py``) and it never writes beside the pictures.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from studio import paths
+from studio.errors import TrainingError
+from studio.training.crops import CROPS, square_crop
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+CACHE_VERSION = 3
+LARGEST_PIXELS = 100_000_000
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the files in a folder; ``broken`` and ``duplicates`` are pairs (file, reason or first copy)."""
+
+    kept: int
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    broken: tuple[tuple[str, str], ...]
+    duplicates: tuple[tuple[str, str], ...]
+    smallest_side: int
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        parts = [f"{self.kept} pictures"]
+        if self.classes:
+            parts.append(f"{len(self.classes)} classes")
+        if self.duplicates:
+            parts.append(f"{len(self.duplicates)} duplicates left out")
+        if self.broken:
+            parts.append(f"{len(self.broken)} unreadable files left out (first: {self.broken[0][0]}: {self.broken[0][1]})")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures in one memory-mapped block.
+
+    ``pixels`` is flat uint8, ``places [n, 3]`` holds offset, height and width of each, ``labels [n]`` its class (0 where there are none).
+    """
+
+    pixels: UInt8
+    places: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    channels: int
+    report: Report
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.places)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names in label order; empty when the folder has no sub-folders."""
+        return self.report.classes
+
+    def picture(self, index: int) -> UInt8:
+        """Return picture ``index`` as uint8 ``[H, W, channels]`` (a view of the block)."""
+        offset, height, width = (int(v) for v in self.places[index])
+        return self.pixels[offset : offset + height * width * self.channels].reshape(height, width, self.channels)
+
+    def batch(self, indices: Iterable[int]) -> UInt8:
+        """Return equal-sized pictures as uint8 ``[n, H, W, channels]``."""
+        return np.stack([self.picture(int(i)) for i in indices])
+
+
+def find_pictures(folders: Sequence[Path]) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+    """List the pictures in folders, sorted, each with its class; one folder with sub-folders of pictures has classes.
+
+    Raises:
+        TrainingError: A folder is missing or holds no picture.
+    """
+    found: list[tuple[Path, str]] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise TrainingError(f"{folder}: there is no such folder. Choose a folder of pictures.")
+        files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in PICTURE_SUFFIXES and f.is_file())
+        if not files:
+            raise TrainingError(f"{folder}: no pictures in this folder. Use JPEG, PNG or WebP files; sub-folders become classes.")
+        found += [(f, f.relative_to(folder).parts[0] if f.parent != folder else "") for f in files]
+    names = sorted({name for _, name in found if name})
+    if len(folders) > 1 or len(names) < 2 or any(not name for _, name in found):
+        return [(f, 0) for f, _ in found], ()
+    return [(f, names.index(name)) for f, name in found], tuple(names)
+
+
+def read_pixels(path: Path, channels: int) -> UInt8:
+    """Read one picture as uint8 ``[H, W, channels]``, upright; without an alpha channel it stands on white.
+
+    Raises:
+        OSError: The file is no picture, is damaged, or is larger than 100 megapixels.
+    """
+    try:
+        with Image.open(path) as opened:
+            if opened.width * opened.height > LARGEST_PIXELS:
+                raise OSError(f"larger than {LARGEST_PIXELS // 1_000_000} megapixels")
+            image = ImageOps.exif_transpose(opened)
+            if channels == 4:
+                return np.asarray(image.convert("RGBA"))
+            if "A" in image.getbands() or "transparency" in image.info:
+                rgba = image.convert("RGBA")
+                paper = Image.new("RGBA", rgba.size, "white")
+                paper.alpha_composite(rgba)
+                image = paper
+            return np.asarray(image.convert("RGB"))
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(str(error)) from error
+
+
+def fit(pixels: UInt8, *, resolution: int, crop: str) -> UInt8:
+    """Bring one picture to size: a square of ``resolution``, or (``crop="none"``) a shorter side of ``resolution``."""
+    if crop == "none":
+        height, width = pixels.shape[:2]
+        scale = resolution / min(height, width)
+        size = (max(resolution, round(width * scale)), max(resolution, round(height * scale)))
+    else:
+        pixels = square_crop(pixels, crop)
+        size = (resolution, resolution)
+    if pixels.shape[:2] == (size[1], size[0]):
+        return np.ascontiguousarray(pixels)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _key(files: Sequence[tuple[Path, int]], **options: Any) -> str:
+    digest = hashlib.sha256(json.dumps([CACHE_VERSION, options], sort_keys=True).encode())
+    for path, label in files:
+        stat = path.stat()
+        digest.update(f"{path}|{label}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _decode(
+    files: Sequence[tuple[Path, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: dict[str, list[tuple[str, str]]]
+) -> Iterator[tuple[UInt8, int, int]]:
+    seen: dict[str, str] = {}
+    for path, label in files:
+        try:
+            pixels = read_pixels(path, channels)
+        except OSError as error:
+            problems["broken"].append((path.name, str(error)))
+            continue
+        digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        if digest in seen:
+            problems["duplicates"].append((path.name, seen[digest]))
+            continue
+        seen[digest] = path.name
+        yield fit_one(pixels), label, min(pixels.shape[:2])
+
+
+def prepare(
+    folders: Sequence[Path],
+    *,
+    resolution: int,
+    crop: str = "smart",
+    channels: int = 3,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pictures:
+    """Decode, crop and store the pictures once; the next call with the same files opens the stored block at once.
+
+    Args:
+        folders: Where the pictures are; the sub-folders of a single folder are classes.
+        resolution: Side of the square, or the shorter side when ``crop`` is ``none``.
+        crop: ``centre``, ``smart``, ``pad`` or ``none`` (whole picture, sizes differ).
+        channels: 3, or 4 to keep transparency.
+        cache: Folder for the decoded block; None uses the studio's cache folder.
+        progress: Called with (done, total) now and then.
+
+    Raises:
+        TrainingError: A folder is missing or empty, no file in it is readable, or ``crop`` is unknown.
+    """
+    if crop not in CROPS:
+        raise TrainingError(f"crop={crop!r} is not known. Use one of: {', '.join(CROPS)}.")
+    files, classes = find_pictures([f.resolve() for f in folders])
+    stem = (cache or paths.cache_folder() / "training") / _key(files, resolution=resolution, crop=crop, channels=channels)
+    if not stem.with_suffix(".json").exists():
+        _write_block(stem, files, classes, resolution=resolution, crop=crop, channels=channels, progress=progress)
+    return _open_block(stem, channels)
+
+
+def _write_block(
+    stem: Path,
+    files: Sequence[tuple[Path, int]],
+    classes: tuple[str, ...],
+    *,
+    resolution: int,
+    crop: str,
+    channels: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    problems: dict[str, list[tuple[str, str]]] = {"broken": [], "duplicates": []}
+    places, labels, offset, smallest = [], [], 0, 1 << 30
+    pixels_file = stem.with_suffix(".part")
+    with pixels_file.open("wb") as file:
+        decoded = _decode(files, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
+        for pixels, label, side in decoded:
+            file.write(pixels.tobytes())
+            places.append((offset, *pixels.shape[:2]))
+            labels.append(label)
+            offset += pixels.size
+            smallest = min(smallest, side)
+            if progress is not None and len(places) % 100 == 0:
+                progress(len(places), len(files))
+    if not places:
+        pixels_file.unlink()
+        raise TrainingError(f"None of the {len(files)} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
+    counts = tuple(int(n) for n in np.bincount(labels, minlength=max(1, len(classes))))
+    report = Report(len(places), classes, counts, tuple(problems["broken"]), tuple(problems["duplicates"]), smallest)
+    pixels_file.replace(stem.with_suffix(".bin"))
+    part = stem.with_suffix(".json.part")
+    part.write_text(json.dumps({"report": asdict(report), "places": places, "labels": labels}))
+    part.replace(stem.with_suffix(".json"))
+
+
+def _open_block(stem: Path, channels: int) -> Pictures:
+    block = json.loads(stem.with_suffix(".json").read_text())
+    saved = block["report"]
+    report = Report(
+        kept=saved["kept"],
+        classes=tuple(saved["classes"]),
+        counts=tuple(saved["counts"]),
+        broken=tuple((a, b) for a, b in saved["broken"]),
+        duplicates=tuple((a, b) for a, b in saved["duplicates"]),
+        smallest_side=saved["smallest_side"],
+    )
+    pixels = np.memmap(stem.with_suffix(".bin"), dtype=np.uint8, mode="r")
+    return Pictures(pixels, np.array(block["places"], np.int64), np.array(block["labels"], np.int64), channels, report)
+
+
+def class_probabilities(labels: npt.NDArray[np.int64], classes: int, balance: float = 0.5) -> npt.NDArray[np.float64]:
+    """Return how often each class is drawn: in proportion to its size to the power ``balance``.
+
+    ``balance = 1`` draws every picture equally often, 0 every class equally often, 0.5 is the square root between them.
+    """
+    counts = np.bincount(labels, minlength=max(1, classes)).astype(np.float64)
+    weights = np.where(counts > 0, counts**balance, 0.0)
+    shares: npt.NDArray[np.float64] = weights / weights.sum()
+    return shares
+
+
+class Draw:
+    """Draws batches of picture numbers; the draw is a pure function of the generator handed in, so a resumed run repeats it."""
+
+    def __init__(self, pictures: Pictures, *, balance: float = 0.5) -> None:
+        self.probabilities = class_probabilities(pictures.labels, len(pictures.classes), balance)
+        self.members = [np.flatnonzero(pictures.labels == k) for k in range(len(self.probabilities))]
+
+    def labels(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw ``n`` class labels."""
+        return rng.choice(len(self.probabilities), size=n, p=self.probabilities)
+
+    def indices(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw ``n`` picture numbers: a class first, then one of its pictures."""
+        return np.array([rng.choice(self.members[k]) for k in self.labels(n, rng)], np.int64)

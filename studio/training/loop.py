@@ -1,0 +1,212 @@
+"""The training loop of every family: settings in, news out, states on disk so that the same command again continues the run.
+
+One loop: step, follow the clock, report, snapshot, save. What a step is belongs to the family (``gan.py``, ``cyclegan.py``).
+Stopped by SIGTERM, by ``should_stop`` or by closing the iterator it saves first; killed, it loses at most ``save_minutes``.
+"""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from studio import paths
+from studio.errors import TrainingError
+from studio.training import presets
+from studio.training.settings import Settings, Tick
+from studio.training.state import RunFolder
+from studio.training.trainer import Clock, StepRandom, Trainer
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 5.0
+MOST_ROLLBACKS = 5
+
+
+def run_folder(settings: Settings) -> RunFolder:
+    """Return where a run keeps its files."""
+    return RunFolder(Path(settings.folder) if settings.folder else paths.home_folder() / "training" / settings.name)
+
+
+def train(settings: Settings, *, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Tick]:
+    """Train, or continue a run of the same name, and yield news.
+
+    Args:
+        settings: What to train on what; ``minutes`` or ``kimg`` says for how long. To continue, give the same again; a larger
+            ``minutes`` or ``kimg`` extends a finished run.
+        should_stop: Asked after every step; when true, the run saves and ends.
+
+    Yields:
+        A ``start`` tick, then ``step``, ``snapshot`` and ``state`` ticks, and at last ``end`` or ``stopped``.
+
+    Raises:
+        TrainingError: The settings or folders are wrong, the run belongs to other settings, or it diverges again and again.
+    """
+    if (settings.minutes is None) == (settings.kimg is None):
+        raise TrainingError("Say how long to train: either minutes or kimg (thousand pictures), not both.")
+    settings = presets.resolve(settings)
+    folder = run_folder(settings)
+    _claim(folder, settings)
+    with _stop_on_signal() as signalled:
+        run = _Run(settings, folder, presets.build_trainer(settings))
+        yield from run.go(lambda: signalled.is_set() or should_stop())
+
+
+def _claim(folder: RunFolder, settings: Settings) -> None:
+    """Write the settings of a new run, or check that an existing one has the same networks and pictures."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    if folder.states() and folder.settings_file.exists():
+        before = Settings.from_json(folder.settings_file.read_text())
+        for field in presets.FIXED_FIELDS:
+            if getattr(before, field) != getattr(settings, field):
+                raise TrainingError(
+                    f"The run {settings.name!r} was started with {field}={getattr(before, field)!r}, not {getattr(settings, field)!r}. "
+                    "Use the same value to continue it, or another name for a new run."
+                )
+    part = folder.settings_file.with_suffix(".part")
+    part.write_text(settings.to_json())
+    part.replace(folder.settings_file)
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Turn SIGTERM into an event while the block runs; outside the main thread signals stay as they are."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        event.set()
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Run:
+    """One run between its start (or resume) and its end: the counters, and when to report and to save."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, trainer: Trainer) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.trainer = trainer
+        self.steps = self.saved_step = 0
+        self.seconds = 0.0
+        self.rollbacks = 0
+        self.best: float | None = None
+        self.saved_at = self.shown_at = self.told_at = 0.0
+        self.sums: dict[str, tuple[float, int]] = {}
+        self.told_step, self.told_seconds = 0, 0.0
+
+    @property
+    def cur_nimg(self) -> int:
+        """Pictures seen so far."""
+        return self.steps * self.trainer.images_per_step
+
+    def progress(self) -> float:
+        """Return the share of the given time or pictures that is used up, 0 to 1."""
+        if self.settings.kimg is not None:
+            return min(1.0, self.cur_nimg / (self.settings.kimg * 1000))
+        return min(1.0, self.seconds / (presets.require(self.settings.minutes) * 60))
+
+    def go(self, should_stop: Callable[[], bool]) -> Iterator[Tick]:
+        """Resume where there is something to resume, train, and save at the end whatever the reason for it."""
+        resumed = self._resume()
+        if not resumed:
+            self.trainer.begin()
+        yield self._tick("start", f"continues at {self.cur_nimg / 1000:.1f} kimg" if resumed else "starts afresh")
+        if not resumed:
+            yield from self._save()
+        try:
+            while self.progress() < 1 and not should_stop():
+                yield from self._step()
+            yield from self._snapshot()
+            if self.saved_step != self.steps:
+                yield from self._save()
+            yield self._tick(
+                "end" if self.progress() >= 1 else "stopped", "finished" if self.progress() >= 1 else "stopped; resume any time"
+            )
+        finally:
+            if self.saved_step != self.steps:
+                self._write_state()
+
+    def _step(self) -> Iterator[Tick]:
+        started = time.monotonic()
+        try:
+            random = StepRandom(self.settings.seed, self.rollbacks, self.steps)
+            values = self.trainer.step(random, Clock(self.steps, self.cur_nimg, self.progress()))
+        except FloatingPointError as error:
+            yield from self._roll_back(str(error))
+            return
+        self.steps += 1
+        self.seconds += time.monotonic() - started
+        for name, value in values.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
+        if self.seconds - self.told_at >= TICK_SECONDS:
+            self.told_at = self.seconds
+            yield self._tick("step")
+        if self.seconds - self.shown_at >= self.settings.snapshot_minutes * 60:
+            yield from self._snapshot()
+        if self.seconds - self.saved_at >= self.settings.save_minutes * 60:
+            yield from self._save()
+
+    def _roll_back(self, reason: str) -> Iterator[Tick]:
+        rollbacks = self.rollbacks + 1
+        if rollbacks > MOST_ROLLBACKS:
+            raise TrainingError(f"Training diverged {MOST_ROLLBACKS} times ({reason}). Lower the learning rates or raise r1_gamma.")
+        self._resume()
+        self.rollbacks = rollbacks
+        yield self._tick("rollback", f"{reason}; back to {self.cur_nimg / 1000:.1f} kimg")
+
+    def _resume(self) -> bool:
+        found = self.folder.read_newest_state()
+        if found is None:
+            return False
+        tensors, header = found
+        self.trainer.load_state(tensors, header["scalars"])
+        self.steps, self.seconds, self.rollbacks = int(header["step"]), float(header["seconds"]), int(header["rollbacks"])
+        self.best = header["best"]
+        self.saved_at = self.shown_at = self.told_at = self.told_seconds = self.seconds
+        self.told_step = self.saved_step = self.steps
+        self.sums.clear()
+        return True
+
+    def _snapshot(self) -> Iterator[Tick]:
+        self.shown_at = self.seconds
+        file = self.folder.write_snapshot(self.steps, self.trainer.sample_grid())
+        yield self._tick("snapshot", file=file)
+
+    def _save(self) -> Iterator[Tick]:
+        quality = self.trainer.quality() if self.steps else {}
+        score = quality.get("score")
+        is_best = score is not None and (self.best is None or score < self.best)
+        self.best = score if is_best else self.best
+        file = self._write_state(is_best=is_best)
+        for name, value in quality.items():
+            self.sums[name] = (value, 1)
+        yield self._tick("state", "best so far" if is_best else "", file=file)
+
+    def _write_state(self, *, is_best: bool = False) -> Path:
+        tensors, scalars = self.trainer.state()
+        header = {"scalars": scalars, "seconds": self.seconds, "rollbacks": self.rollbacks, "best": self.best, "cur_nimg": self.cur_nimg}
+        self.saved_at, self.saved_step = self.seconds, self.steps
+        return self.folder.write_state(self.steps, tensors, header, is_best=is_best)
+
+    def _tick(self, kind: str, message: str = "", file: Path | None = None) -> Tick:
+        """Make a tick of the averages since the last one, and write it to the log."""
+        seconds = self.seconds - self.told_seconds
+        speed = (self.steps - self.told_step) * self.trainer.images_per_step / seconds if seconds > 0 else 0.0
+        values = {name: total / count for name, (total, count) in self.sums.items()}
+        tick = Tick(kind, self.steps, self.cur_nimg, self.seconds, self.progress(), speed, values, message, file)
+        self.sums.clear()
+        self.told_step, self.told_seconds = self.steps, self.seconds
+        with self.folder.log_file.open("a") as file_:
+            file_.write(tick.to_json() + "\n")
+        return tick

@@ -1,0 +1,143 @@
+"""What ``None`` means in the settings, family by family, and which trainer a family has.
+
+A new family is one entry in :data:`FAMILIES`, its defaults, and a trainer class. Schedules are *not* here: they are in the trainers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from studio.errors import TrainingError
+from studio.models.common import Config
+from studio.training import data
+from studio.training.settings import Settings
+
+if TYPE_CHECKING:
+    from studio.training.trainer import Trainer
+
+T = TypeVar("T")
+
+FAMILIES = ("stylegan2", "cyclegan")
+TRANSLATORS = ("cyclegan",)
+
+FIXED_FIELDS = (
+    "family", "data", "target", "resolution", "crop", "batch", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
+    "ngf", "ndf", "n_blocks", "load_size", "seed",
+)  # fmt: skip
+"""What a run cannot change once it has started."""
+
+
+def require(value: T | None) -> T:
+    """Return a value that :func:`resolve` has filled in."""
+    assert value is not None
+    return value
+
+
+def resolve(settings: Settings) -> Settings:
+    """Fill in every ``None`` that the family decides, and check the rest.
+
+    Raises:
+        TrainingError: The family is unknown, folders are missing from the command, or a number is out of range.
+    """
+    if settings.family not in FAMILIES:
+        raise TrainingError(f"family={settings.family!r} is not known. Use one of: {', '.join(FAMILIES)}.")
+    is_translator = settings.family in TRANSLATORS
+    if is_translator != bool(settings.target):
+        raise TrainingError(
+            f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style."
+            if is_translator
+            else f"{settings.family} learns from one set of pictures; leave the second folder out."
+        )
+    return _resolve_translator(settings) if is_translator else _resolve_gan(settings)
+
+
+def _resolve_gan(settings: Settings) -> Settings:
+    """Follow StyleGAN2-ADA's automatic settings, with the gamma and learning rates that our CPU trials confirmed."""
+    resolution = settings.resolution or 64
+    if resolution < 8 or resolution & (resolution - 1):
+        raise TrainingError(f"resolution={resolution} is no power of two. Use 32, 64, 128 or 256.")
+    batch = settings.batch or 32
+    return dataclasses.replace(
+        settings,
+        resolution=resolution,
+        batch=batch,
+        crop=settings.crop or "smart",
+        g_lr=_or(settings.g_lr, 0.0025),
+        d_lr=_or(settings.d_lr, 0.002),
+        r1_gamma=_or(settings.r1_gamma, 0.0008 * resolution**2 / batch),
+        ema_kimg=_or(settings.ema_kimg, batch * 10 / 32),
+    )
+
+
+def _resolve_translator(settings: Settings) -> Settings:
+    """Follow CycleGAN's published settings at the sizes a CPU can train."""
+    resolution = settings.resolution or 128
+    if resolution % 4 or resolution < 32:
+        raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
+    batch = settings.batch or 4
+    return dataclasses.replace(
+        settings,
+        resolution=resolution,
+        batch=batch,
+        crop="none",
+        load_size=settings.load_size or resolution * 3 // 2,
+        g_lr=_or(settings.g_lr, 0.0002 * (batch / 1) ** 0.5),
+        d_lr=_or(settings.d_lr, 0.0002 * (batch / 1) ** 0.5),
+        ema_kimg=_or(settings.ema_kimg, 1.0),
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def channels(settings: Settings) -> list[int]:
+    """Return the width at 4, 8, ... pixels: ``channel_base / resolution``, at most ``channel_max``."""
+    resolutions = [4 << i for i in range(require(settings.resolution).bit_length() - 2)]
+    return [min(settings.channel_base // r, settings.channel_max) for r in resolutions]
+
+
+def generator(settings: Settings, *, c_dim: int, channels_out: int) -> tuple[str, Config]:
+    """Return family and configuration of the generator."""
+    return "stylegan2", {
+        "z_dim": settings.z_dim,
+        "c_dim": c_dim,
+        "w_dim": settings.w_dim,
+        "img_resolution": settings.resolution,
+        "img_channels": channels_out,
+        "channels": channels(settings),
+        "num_layers": settings.mapping_layers,
+    }
+
+
+def discriminator(settings: Settings, *, c_dim: int, channels_in: int) -> tuple[str, Config]:
+    """Return family and configuration of the discriminator."""
+    return "stylegan2-discriminator", {
+        "c_dim": c_dim,
+        "img_resolution": settings.resolution,
+        "img_channels": channels_in,
+        "channels": channels(settings),
+    }
+
+
+def translator(settings: Settings) -> tuple[str, Config]:
+    """Return family and configuration of a translator: resize-convolutions, which leave no checkerboard."""
+    return "resnet", {"ngf": settings.ngf, "n_blocks": settings.n_blocks, "upsample": "resize", "resize_mode": "nearest"}
+
+
+def load_pictures(settings: Settings, folders: tuple[str, ...]) -> data.Pictures:
+    """Open the decoded pictures of some folders."""
+    size = settings.load_size if settings.family in TRANSLATORS else settings.resolution
+    return data.prepare([Path(f) for f in folders], resolution=require(size), crop=require(settings.crop))
+
+
+def build_trainer(settings: Settings) -> Trainer:
+    """Build the trainer of a family from resolved settings."""
+    from studio.training.cyclegan import CycleTrainer
+    from studio.training.gan import GanTrainer
+
+    if settings.family == "cyclegan":
+        return CycleTrainer(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target))
+    return GanTrainer(settings, load_pictures(settings, settings.data))

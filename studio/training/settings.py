@@ -1,0 +1,130 @@
+"""What a training run is told, and what it tells back: plain data, no torch.
+
+``None`` means "the preset of the family decides" (``presets.py``); a resolved copy is written beside the run's states.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studio.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run. Two runs with equal settings, ended by ``kimg`` on a CPU, give equal weights."""
+
+    family: str
+    data: tuple[str, ...]
+    """Folders of pictures; the sub-folders of a single folder are classes. For translators: the pictures to translate."""
+    target: tuple[str, ...] = ()
+    """Translators only: folders of pictures in the wanted style."""
+    name: str = "untitled"
+    folder: str = ""
+    """Where states, snapshots and the log go; empty means ``training/NAME`` in the studio's home."""
+    resolution: int | None = None
+    minutes: float | None = None
+    """Stop after this much training time, added up over all resumes; the schedules stretch to it."""
+    kimg: float | None = None
+    """Stop after this many thousand pictures (pairs, for translators); the schedules stretch to it."""
+    batch: int | None = None
+    seed: int = 0
+    start_from: str = ""
+    """A run's folder or a state file whose networks this run starts from; with half the resolution, the networks grow by one block."""
+    fade_kimg: float = 10.0
+    device: str = "auto"
+    precision: str = "auto"
+    """``fp32``, ``bf16``, or ``auto``: bf16 where the device has matrix units for it."""
+    crop: str | None = None
+    mirror: bool = True
+    balance: float = 0.5
+    save_minutes: float = 5.0
+    snapshot_minutes: float = 2.0
+
+    channel_base: int = 2048
+    channel_max: int = 256
+    z_dim: int = 256
+    w_dim: int = 256
+    mapping_layers: int = 2
+    g_lr: float | None = None
+    d_lr: float | None = None
+    r1_gamma: float | None = None
+    r1_interval: int = 16
+    style_mixing: float = 0.9
+    path_length_weight: float = 0.0
+    path_length_interval: int = 8
+    ema_kimg: float | None = None
+    augment: str = "ada"
+    """``none``, ``fixed`` (strength ``augment_p``) or ``ada`` (the strength follows the discriminator's overfitting)."""
+    augment_p: float = 0.2
+    ada_target: float = 0.6
+    ada_kimg: float = 100.0
+
+    ngf: int = 32
+    ndf: int = 32
+    n_blocks: int = 6
+    load_size: int | None = None
+    lambda_cycle: float = 10.0
+    lambda_identity: float = 5.0
+    pool_size: int = 50
+
+    def to_json(self) -> str:
+        """Return the settings as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Settings:
+        """Read what :meth:`to_json` wrote; fields that this version does not know are refused.
+
+        Raises:
+            TrainingError: The text is no settings file of this version.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["data"], values["target"] = tuple(values["data"]), tuple(values["target"])
+            return Settings(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise TrainingError("The settings beside this run cannot be read. Choose another name for a new run.") from error
+
+    def command(self) -> str:
+        """Return the ``studio train`` command that starts this run; defaults are left out."""
+        parts = ["studio", "train", self.family, ",".join(self.data)]
+        if self.target:
+            parts.append(",".join(self.target))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("family", "data", "target", "folder", "device") or value == field.default or value is None:
+                continue
+            option = field.name.replace("_", "-")
+            parts += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", f"{value}"]
+        return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """News from a run: at the start, every few seconds, and at each snapshot and state."""
+
+    kind: str
+    """``start``, ``step``, ``snapshot``, ``state``, ``rollback``, ``end`` (finished) or ``stopped`` (asked to stop; resume later)."""
+    step: int
+    cur_nimg: int
+    seconds: float
+    """Training time so far, added up over all resumes."""
+    progress: float
+    """0 at the start, 1 at the end."""
+    images_per_second: float
+    values: dict[str, float]
+    """Losses, signs, strengths: what the family has, averaged since the last tick."""
+    message: str = ""
+    file: Path | None = None
+    """The snapshot or state just written."""
+
+    def to_json(self) -> str:
+        """Return one line of JSON for the run's log."""
+        line = dataclasses.asdict(self)
+        line["file"] = self.file.name if self.file else None
+        return json.dumps(line)
