@@ -123,6 +123,8 @@ def _collect(part: Any, prefix: str, found: dict[str, Answer]) -> None:
         if is_dataclass(value):
             _collect(value, f"{prefix}{item.name}.", found)
             continue
+        if "bounds" not in item.metadata:
+            continue
         bounds: Bounds = bounds_of(type(part), item.name)
         found[prefix + item.name] = {
             "low": bounds.low,

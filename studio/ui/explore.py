@@ -10,7 +10,7 @@ from studio.errors import StudioError
 from studio.recipe import Latent, Recipe
 from studio.ui import shell
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, jpeg, recipe_to_page, speed
-from studio.ui.payloads import Fields, Payload, RecipeRequest
+from studio.ui.payloads import Fields, Payload, RecipeRequest, data_url
 from studio.ui.session import Session
 from studio.ui.widgets import widget
 from studio.worker import Priority
@@ -121,8 +121,9 @@ def save(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     """Render in full quality and write the picture to the gallery."""
     exact = replace(request.recipe, precision="exact")
     item = ctx.gallery_of(session).add(ctx.engine.render(exact), exact)
-    folder = f"{session.pictures.parent.name}/{session.pictures.name}"
-    return {"id": str(item.id), "say": f"Saved {item.path.name} to {'your session' if ctx.settings.public else folder}."}
+    if ctx.settings.public:
+        return {"id": item.id, "say": f"Saved {item.path.name}.", "download": data_url(item.path.read_bytes(), "image/png")}
+    return {"id": item.id, "say": f"Saved {item.path.name} to {session.pictures.parent.name}/{session.pictures.name}."}
 
 
 def plane_cells(ctx: Context, session: Session, request: CellsRequest) -> Answer:

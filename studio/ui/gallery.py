@@ -94,6 +94,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, ItemRequest, star),
         endpoint(ctx, TagRequest, tag),
         endpoint(ctx, ItemsRequest, recipes),
+        endpoint(ctx, ItemRequest, return_to),
         endpoint(ctx, ItemsRequest, remove),
         endpoint(ctx, ItemsRequest, restore),
         endpoint(ctx, ItemRequest, download),
@@ -131,7 +132,7 @@ def look(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     return {
         **_entry(item),
         "url": data_url(jpeg(media.flatten(picture.image, picture.alpha), size=LARGE, quality=92)),
-        "lines": _lines(item, recipe),
+        "lines": _lines(item, recipe, _class_names(ctx, item.model)),
         "recipe": recipe_to_page(recipe) if recipe else None,
     }
 
@@ -147,18 +148,19 @@ def tag(ctx: Context, session: Session, request: TagRequest) -> Answer:
 
 
 def recipes(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
-    """Give the recipes of several pictures, those that have one; the model must be installed to return to it."""
+    """Give the recipes of several pictures, those that have one."""
     gallery = ctx.gallery_of(session)
-    found = []
-    for name in request.ids:
-        recipe = gallery.recipe(name)
-        if recipe is not None:
-            found.append({"id": name, "name": Path(name).name, "recipe": recipe_to_page(recipe)})
-    if not found:
+    found = ((name, gallery.recipe(name)) for name in request.ids)
+    return {"recipes": [_found(name, recipe) for name, recipe in found if recipe is not None]}
+
+
+def return_to(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Give the recipe of one picture to go back to; its model must be installed."""
+    recipe = ctx.gallery_of(session).recipe(request.id)
+    if recipe is None:
         raise StudioError("This picture carries no recipe, so there is nothing to return to.")
-    if len(found) == 1 and len(request.ids) == 1:
-        shell.check_model(ctx, gallery.recipe(request.ids[0]) or Recipe())
-    return {"recipes": found}
+    shell.check_model(ctx, recipe)
+    return _found(request.id, recipe)
 
 
 def remove(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
@@ -212,6 +214,15 @@ def _entry(item: Any) -> Answer:
     }
 
 
+def _found(name: str, recipe: Recipe) -> Answer:
+    return {"id": name, "name": Path(name).name, "recipe": recipe_to_page(recipe)}
+
+
+def _class_names(ctx: Context, model: str) -> tuple[str, ...]:
+    found = [entry.card.classes for entry in ctx.library.list() if entry.name == model]
+    return tuple(found[0]) if found else ()
+
+
 def _thumbnail(gallery: Any, name: str) -> str | None:
     try:
         return data_url(gallery.thumbnail(name).read_bytes(), "image/webp")
@@ -219,7 +230,7 @@ def _thumbnail(gallery: Any, name: str) -> str | None:
         return None
 
 
-def _lines(item: Any, recipe: Recipe | None) -> list[list[str]]:
+def _lines(item: Any, recipe: Recipe | None, classes: tuple[str, ...]) -> list[list[str]]:
     """Write a picture's recipe as (what, value) pairs in plain words."""
     lines = [["Size", f"{item.width} x {item.height}"], ["Made", time.strftime("%d %B %Y, %H:%M", time.localtime(item.created))]]
     if recipe is None:
@@ -231,7 +242,8 @@ def _lines(item: Any, recipe: Recipe | None) -> list[list[str]]:
         return [*lines, ["Colours", "kept from the photo"]] if photo.keep_colors else lines
     lines.append(["Place", _place(recipe.latent)])
     if recipe.latent.classes:
-        lines.append(["Kinds", ", ".join(f"{index}: {weight:.0%}" for index, weight in recipe.latent.classes)])
+        shares = ((classes[index] if index < len(classes) else str(index), weight) for index, weight in recipe.latent.classes)
+        lines.append(["Kinds", ", ".join(f"{name} {weight:.0%}" for name, weight in shares)])
     lines.append(
         ["psi", f"{recipe.truncation.psi:.2f}" + (f", first {recipe.truncation.cutoff} layers" if recipe.truncation.cutoff else "")]
     )

@@ -90,6 +90,6 @@ def source(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
 
 def _cell(entry: object, rows: int, cols: int) -> tuple[int, int]:
     pair = Fields({"pair": entry}).numbers("pair", low=0, high=MAX_SIDE, longest=2)
-    if len(pair) != 2 or pair[0] > rows or pair[1] > cols:
+    if len(pair) != 2 or pair[0] > rows or pair[1] > cols or not all(place.is_integer() for place in pair):
         raise StudioError("cells is not a list of (row, column) of the grid.")
     return int(pair[0]), int(pair[1])

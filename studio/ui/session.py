@@ -154,9 +154,9 @@ class SessionStore:
     def open(self, token: str | None = None) -> Session:
         """Return the session of a token that this store gave out, or a new one with a new token."""
         with self._lock:
-            self._sweep()
             session = self._sessions.get(token or "")
             if session is None:
+                self._sweep()
                 fresh = secrets.token_urlsafe(16)
                 session = Session(fresh, self._folder(fresh))
                 self._sessions[fresh] = session
@@ -196,14 +196,15 @@ class SessionStore:
         return self._pictures / hashlib.sha256(token.encode()).hexdigest()[:16]
 
     def _sweep(self) -> None:
-        """Drop what was not seen for long, oldest first, and the temporary pictures of public visitors."""
+        """Drop what was not seen for long; when there are too many, those that made nothing yet go first, then the oldest."""
         now = self._clock()
-        for token, session in list(self._sessions.items()):
-            too_old = now - session.last_seen > self._seconds
-            if not too_old and len(self._sessions) < self._max_sessions:
-                return
-            if session.calls:
-                continue
-            del self._sessions[token]
+        idle = [session for session in self._sessions.values() if not session.calls]
+        old = [session for session in idle if now - session.last_seen > self._seconds]
+        room = self._max_sessions - 1 - (len(self._sessions) - len(old))
+        if room < 0:
+            others = [session for session in idle if session not in old]
+            old += sorted(others, key=lambda session: bool(session.history.undo_steps))[:-room]
+        for session in old:
+            del self._sessions[session.token]
             if self._public:
                 shutil.rmtree(session.pictures, ignore_errors=True)

@@ -35,7 +35,7 @@ class Settings:
     uploads: Path = field(default_factory=_temp_folder)
     open_browser: bool = False
     session_hours: float = 24.0
-    max_sessions: int = 200
+    max_sessions: int = 500
     max_calls: int = 32
     """Requests that may be in work at once, over all visitors."""
 

@@ -61,3 +61,17 @@ def test_a_public_page_is_not_told_where_the_folder_is(tmp_path):
     ctx = fake_context(tmp_path, public=True)
     session = ctx.sessions.open()
     assert gallery.browse(ctx, session, ask(gallery.BrowseRequest, session))["folder"] == ""
+
+
+def test_a_picture_of_a_model_that_is_gone_cannot_be_returned_to_but_can_be_looked_at(room):
+    ctx, session, pictures = room
+    item = pictures.add(np.zeros((8, 8, 3), np.uint8), Recipe(model=ModelRef("gone")))
+    assert gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["recipe"]["model"]["name"] == "gone"
+    with pytest.raises(StudioError, match="not installed"):
+        gallery.return_to(ctx, session, ask(ItemRequest, session, id=item.id))
+
+
+def test_kinds_are_called_by_their_names(room):
+    ctx, session, pictures = room
+    item = pictures.add(np.zeros((8, 8, 3), np.uint8), Recipe(model=ModelRef("pomona"), latent=Latent.from_seed(1, [(8, 1.0)])))
+    assert ["Kinds", "pear 100%"] in gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["lines"]

@@ -104,6 +104,9 @@
     return { input, show };
   }
 
+  /** A number box (of number()) with its label above. */
+  const field = (label, box, text) => help(h("label", { class: "studio-field" }, h("span", { text: label }), box.input), text);
+
   // ---- sliders -------------------------------------------------------------------------------------------------
   /** Make a range input follow the hand: shift is ten times finer, double-click resets, [ ] step finely. */
   function handleRange(range, { low, high, step, fine, vertical = false, reset, send, done }) {
@@ -241,7 +244,7 @@
 
   // ---- choices -------------------------------------------------------------------------------------------------
   /** A row of exclusive choices (radio buttons that look like one segmented bar). Returns {element, set}. */
-  function choice({ label, help: text, options, value, onChange }) {
+  function choice({ label, help: text, options, value, onChange, isLabelHidden = false }) {
     const name = nextId("choice");
     const inputs = new Map();
     const parts = options.map(([key, title]) => {
@@ -249,7 +252,7 @@
       inputs.set(key, input);
       return h("label", {}, input, h("span", { text: title }));
     });
-    const element = h("fieldset", { class: "studio-control studio-choice" }, h("legend", { text: label }), h("div", { class: "studio-segments" }, parts));
+    const element = h("fieldset", { class: "studio-control studio-choice" }, h("legend", { text: label, class: isLabelHidden ? "sr-only" : null }), h("div", { class: "studio-segments" }, parts));
     help(element, text);
     return { element, set: (key) => { if (inputs.has(key)) inputs.get(key).checked = true; } };
   }
@@ -307,5 +310,5 @@
     return h("section", { class: "studio-group", "aria-labelledby": id }, h("h2", { id, text: title }), children);
   }
 
-  Object.assign(window.studio, { controls: { slider, number, bar, fader, choice, toggle, button, icon, group, help, hideHelp, nextId, clamp } });
+  Object.assign(window.studio, { controls: { slider, number, field, bar, fader, choice, toggle, button, icon, group, help, hideHelp, nextId, clamp } });
 })();

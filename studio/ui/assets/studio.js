@@ -8,6 +8,7 @@
   const TOKEN = "studio.token";
   const RECIPE = "studio.recipe.v1";
   const THEME = "studio.theme";
+  const TAB = "studio.tab";
 
   /** Create an element: h("button", {class: "quiet", onclick: f}, "Save"). */
   function h(tag, attributes = {}, ...children) {
@@ -105,6 +106,11 @@
   const clone = (value) => JSON.parse(JSON.stringify(value));
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+  on("speed", ({ note }) => {
+    if (note && note !== on.lastNote) status(note);
+    on.lastNote = note;
+  });
+
   // ---- session -----------------------------------------------------------------------------------------------
   let isReady;
   const session = {
@@ -136,6 +142,8 @@
     emit("steps", answer.steps);
     emit("strip", answer.strip);
     emit("recipe", { recipe: recipe.value, source: "start" });
+    const tab = sessionStorage.getItem(TAB);
+    if (tab && tab !== tabs.current() && tabs.has(tab)) tabs.show(tab);
   }
 
   function read(storage, key) {
@@ -266,7 +274,10 @@
   addEventListener("click", (event) => {
     const tab = event.target instanceof Element && event.target.closest("#studio-tabs [role=tab], #studio-tabs .overflow-dropdown button");
     if (!tab) return;
-    requestAnimationFrame(() => setTimeout(() => emit("tab", tabs.current())));
+    requestAnimationFrame(() => setTimeout(() => {
+      sessionStorage.setItem(TAB, tabs.current());
+      emit("tab", tabs.current());
+    }));
   });
 
   /** Mark a widget's element as working, so that tabs.show() can wait for it. Call it last in a widget's script. */

@@ -49,7 +49,7 @@ function tile(item) {
   const image = h("img", { alt: "", draggable: false, hidden: !urls.has(item.id) });
   if (urls.has(item.id)) image.src = urls.get(item.id);
   const picture = h("button", { type: "button", class: "picture", tabindex: "-1", "aria-label": `Open ${item.label}`, title: item.name,
-    onclick: (event) => press(item, event), ondblclick: () => goTo([item.id]) }, image);
+    onclick: (event) => press(item, event), ondblclick: () => goTo(item.id) }, image);
   const star = h("button", { type: "button", class: "star", tabindex: "-1", "aria-label": `Star ${item.name}`, "aria-pressed": String(item.starred), onclick: () => setStar(item, !item.starred) }, controls.icon("star"));
   const choose = h("input", { type: "checkbox", tabindex: "-1", class: "choose", "aria-label": `Choose ${item.name}`, checked: state.chosen.has(item.id), onclick: (event) => pick(item, event.shiftKey) });
   const box = h("div", { class: "studio-tile", role: "listitem", "data-id": item.id, "data-chosen": state.chosen.has(item.id) ? "1" : null }, picture, choose, star);
@@ -157,10 +157,9 @@ async function setStar(item, isOn) {
   status(isOn ? `${item.name} has a star.` : `${item.name} has no star any more.`);
 }
 
-async function goTo(ids) {
-  const answer = await guarded(() => call(server, "recipes", { ids }));
-  if (!answer) return;
-  const found = answer.recipes[0];
+async function goTo(id) {
+  const found = await guarded(() => call(server, "return_to", { id }));
+  if (!found) return;
   if (found.recipe.restyle) {
     dialog.close();
     await tabs.show("restyle");
@@ -221,7 +220,7 @@ const title = h("h2", { id: controls.nextId("shown") });
 const tagList = h("div", { class: "studio-sources", role: "list", "aria-label": "Tags" });
 const tagInput = h("input", { type: "text", class: "studio-text", maxlength: "40", "aria-label": "New tag", placeholder: "add a tag" });
 const starShown = controls.button({ label: "Star", icon: "star", help: "Stars find it again: S", onClick: () => shown && setStar(shown, !shown.starred) });
-const returnButton = controls.button({ label: "Return to this", kind: "primary", help: "Every control goes where it was for this picture", onClick: () => goTo([shown.id]) });
+const returnButton = controls.button({ label: "Return to this", kind: "primary", help: "Every control goes where it was for this picture", onClick: () => goTo(shown.id) });
 const dialog = h("dialog", { class: "studio-dialog studio-look", "aria-labelledby": title.id },
   h("div", { class: "studio-look-picture" }, large),
   h("div", { class: "studio-look-side" }, h("div", { class: "studio-look-head" }, title, controls.button({ label: "Close", kind: "quiet", icon: "close", iconOnly: true, key: "Esc", onClick: () => dialog.close() })),

@@ -1,6 +1,5 @@
 const { h, on, emit, call, guarded, latestWins, controls, session, recipe, model, status, keys, drops, tabs, decode, same, Stage, Plane, holdButton } = window.studio;
 const root = element.querySelector(".studio-widget");
-const bounds = (path) => session.bounds[path] || {};
 
 // ---- the picture --------------------------------------------------------------------------------------------------
 const chooseFile = h("input", { type: "file", hidden: true, onchange: () => drops.deliver([...chooseFile.files]) });
@@ -69,9 +68,12 @@ on("recipe", ({ recipe: value, source }) => {
 });
 on("commit", ({ recipe: value, record }) => settle(value, record));
 
+let committed = "";
 function settle(value, record) {
-  if (!value.model.name) return;
-  drawFull({ wanted: value, gather: record });
+  const key = keyOf(value);
+  if (!value.model.name || key === committed) return;
+  committed = key;
+  if (record || !pictures.has(key)) drawFull({ wanted: value, gather: record });
   if (record) inOrder(async () => showSteps((await call(server, "record", { recipe: value })).steps));
 }
 
@@ -138,6 +140,7 @@ async function save() {
   if (answer) {
     status(answer.say);
     emit("gallery");
+    if (answer.download) h("a", { href: answer.download, download: answer.id }).click();
   }
   return undefined;
 }
@@ -162,7 +165,6 @@ const place = new Plane({
 });
 const numberX = controls.number({ label: "Seed", value: 0, low: -(2 ** 32), high: 2 ** 32, step: 1, fine: 0.01, onInput: (x) => recipe.change({ "latent.x": x, "latent.ws": "" }), onCommit: commit });
 const numberY = controls.number({ label: "Row", value: 0, low: -(2 ** 26), high: 2 ** 26, step: 1, fine: 0.01, onInput: (y) => recipe.change({ "latent.y": y, "latent.ws": "" }), onCommit: commit });
-const field = (label, box, text) => controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), box.input), text);
 const lockButton = controls.button({ label: "Lock", icon: "lock", key: "L", kind: "toggle", help: "Keeps this place: dragging and Random leave it, Random then varies the character instead", onClick: () => lock(!place.locked) });
 const randomButton = controls.button({ label: "Random", icon: "dice", key: "R", help: "Goes to a random seed", onClick: random });
 
@@ -191,91 +193,14 @@ function random() {
 lockButton.setAttribute("aria-pressed", "false");
 
 // ---- the controls of the model at hand ------------------------------------------------------------------------------
-const followers = [];
 const column = h("div", { class: "studio-side", role: "group", "aria-label": "Controls" });
 const modelParts = h("div", { class: "studio-parts" });
+let panel = null;
 let placeKey = null;
 
-/** A slider for one value of the recipe; range, default and help come from the recipe itself. */
-function valueSlider(path, { label, low, high, step = 0.01, center, marks, toControl = (x) => x, toRecipe = (x) => x }) {
-  const limits = bounds(path);
-  const control = controls.slider({
-    label, help: limits.help, low: low ?? limits.low, high: high ?? limits.high, step, center, marks, reset: toControl(limits.default),
-    onInput: (value) => recipe.change({ [path]: toRecipe(value) }, path), onCommit: commit,
-  });
-  followers.push(() => control.set(toControl(recipe.get(path))));
-  return control;
-}
-
-function character(facts) {
-  const psi = valueSlider("truncation.psi", { label: "Psi", center: 0, marks: [1] });
-  const cutoff = valueSlider("truncation.cutoff", {
-    label: "Cutoff", low: 0, high: facts.num_ws, step: 1, toControl: (value) => value ?? facts.num_ws, toRecipe: (value) => (value >= facts.num_ws ? null : Math.round(value)),
-  });
-  return controls.group("Character", psi.element, cutoff.element);
-}
-
-function grain() {
-  const mode = controls.choice({
-    label: "Grain", help: bounds("noise.mode").help, value: recipe.get("noise.mode"), options: [["const", "Fixed"], ["random", "New"], ["none", "None"]],
-    onChange: (value) => { recipe.change({ "noise.mode": value }); commit(); },
-  });
-  const strength = valueSlider("noise.strength", { label: "Grain strength", low: 0, high: 2, center: 1 });
-  const seed = controls.number({ label: "Grain seed", value: 0, low: 0, high: 2 ** 32 - 1, onInput: (value) => recipe.change({ "noise.seed": Math.round(value) }), onCommit: commit });
-  const seedField = field("Grain seed", seed, bounds("noise.seed").help);
-  followers.push(({ noise }) => {
-    mode.set(noise.mode);
-    seed.show(noise.seed);
-    seed.input.disabled = noise.mode !== "random";
-    seedField.classList.toggle("off", noise.mode !== "random");
-    strength.enable(noise.mode !== "none");
-  });
-  return controls.group("Grain", mode.element, strength.element, seedField);
-}
-
-function frame() {
-  const move = (path, label, options) => valueSlider(`transform.${path}`, { label, ...options }).element;
-  return controls.group("Frame", move("translate_x", "Move right", { center: 0 }), move("translate_y", "Move down", { center: 0 }),
-    move("rotate", "Turn", { center: 0, step: 1 }), move("scale", "Zoom", { center: 1 }));
-}
-
-/** Class weights as a set of bars that sum to one; all empty is the model's average. */
-function classes(facts) {
-  const weights = new Array(facts.classes.length).fill(0);
-  const send = () => recipe.change({ "latent.classes": weights.flatMap((weight, i) => (weight > 0.0005 ? [[i, Number(weight.toFixed(4))]] : [])) }, "classes");
-  const share = (at, value) => {
-    const others = weights.reduce((sum, weight, i) => (i === at ? sum : sum + weight), 0);
-    weights.forEach((weight, i) => {
-      if (i === at) weights[i] = others > 0 ? value : 1;
-      else weights[i] = others > 0 ? (weight / others) * (1 - value) : 0;
-    });
-    bars.forEach((entry, i) => entry.set(weights[i]));
-    send();
-  };
-  const bars = facts.classes.map((name, i) => controls.bar({ label: name, onInput: (value) => share(i, value), onCommit: commit }));
-  followers.push(({ latent }) => {
-    weights.fill(0);
-    const sum = latent.classes.reduce((total, [, weight]) => total + weight, 0) || 1;
-    latent.classes.forEach(([i, weight]) => { if (i < weights.length) weights[i] = weight / sum; });
-    bars.forEach((entry, i) => entry.set(weights[i]));
-  });
-  const clear = controls.button({ label: "Average", kind: "quiet small", help: "Leaves all kinds at the model's average", onClick: () => { recipe.change({ "latent.classes": [] }); commit(); } });
-  const filter = h("input", { type: "search", class: "studio-text", placeholder: "Find a kind", "aria-label": "Find a kind", hidden: bars.length <= 24, oninput: () => {
-    const word = filter.value.trim().toLowerCase();
-    bars.forEach((entry, i) => { entry.element.hidden = word !== "" && !facts.classes[i].toLowerCase().includes(word); });
-  } });
-  const section = controls.group("Kinds", filter, h("div", { class: "studio-bars" }, bars.map((entry) => entry.element)));
-  section.firstElementChild.append(clear);
-  return section;
-}
-
 function build(facts) {
-  followers.length = 0;
-  const parts = [character(facts)];
-  if (facts.c_dim > 0) parts.push(classes(facts));
-  if (facts.has_noise) parts.push(grain());
-  if (facts.has_transform) parts.push(frame());
-  modelParts.replaceChildren(...parts);
+  panel = window.studio.recipePanel(facts);
+  modelParts.replaceChildren(...panel.elements);
   column.inert = false;
   place.forget();
   placeKey = null;
@@ -285,7 +210,7 @@ function build(facts) {
 function follow(value) {
   place.set(value.latent.x, value.latent.y);
   for (const [box, next] of [[numberX, value.latent.x], [numberY, value.latent.y]]) if (document.activeElement !== box.input) box.show(next);
-  followers.forEach((update) => update(value));
+  panel?.follow(value);
   const rest = { ...value, latent: { ...value.latent, x: 0, y: 0, ws: "" }, mixing: [], blends: [] };
   if (placeKey && same(rest, placeKey)) return;
   placeKey = rest;
@@ -295,6 +220,8 @@ function follow(value) {
 on("model", build);
 on("loading", () => { stage.loading = new Promise((resolve) => { stage.loaded = resolve; }); stage.waiting(stage.loading); });
 on("loaded", () => stage.loaded?.());
+stage.empty.hidden = true;
+stage.waiting(session.ready);
 on("ready", ({ model: facts }) => { stage.empty.hidden = !!facts; });
 on("models", () => { if (!model.facts) { const first = session.models.find((entry) => entry.kind === "generator"); if (first) model.choose(first.name); } });
 
@@ -306,8 +233,8 @@ keys.register({ key: "s", title: "Save", tab: "explore", run: save });
 
 column.inert = true;
 column.append(
-  controls.group("Place", place.element, h("div", { class: "studio-row place" }, field("Seed", numberX, bounds("latent.x").help || "where on the seed plane, left to right"),
-    field("Row", numberY, "where on the seed plane; one row down is 100 seeds on"), randomButton, lockButton)),
+  controls.group("Place", place.element, h("div", { class: "studio-row place" }, controls.field("Seed", numberX, "Which picture: every whole number is one; between them they blend"),
+    controls.field("Row", numberY, "Down the plane: one row is 100 seeds further"), randomButton, lockButton)),
   modelParts,
 );
 root.append(h("div", { class: "studio-stage" }, stage.element, bar), column);

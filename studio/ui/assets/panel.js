@@ -1,0 +1,142 @@
+/* The controls for everything in a recipe but its place, as far as the model at hand can use them. Ranges, defaults and help
+ * come from the recipe itself; a change draws at once, letting go makes an undo step. */
+(() => {
+  "use strict";
+  const { h, controls, session, recipe, clone } = window.studio;
+  const commit = () => recipe.commit();
+  const bounds = (path) => session.bounds[path] || {};
+
+  /** A slider for one value of the recipe. */
+  function valueSlider(followers, path, { label, low, high, step = 0.01, center, marks, toControl = (x) => x, toRecipe = (x) => x }) {
+    const limits = bounds(path);
+    const control = controls.slider({
+      label, help: limits.help, low: low ?? limits.low, high: high ?? limits.high, step, center, marks, reset: toControl(limits.default),
+      onInput: (value) => recipe.change({ [path]: toRecipe(value) }, path), onCommit: commit,
+    });
+    followers.push(() => control.set(toControl(recipe.get(path))));
+    return control;
+  }
+
+  function character(followers, facts) {
+    const psi = valueSlider(followers, "truncation.psi", { label: "Psi", center: 0, marks: [1] });
+    const cutoff = valueSlider(followers, "truncation.cutoff", {
+      label: "Cutoff", low: 0, high: facts.num_ws, step: 1, toControl: (value) => value ?? facts.num_ws, toRecipe: (value) => (value >= facts.num_ws ? null : Math.round(value)),
+    });
+    return controls.group("Character", psi.element, cutoff.element);
+  }
+
+  function grain(followers) {
+    const mode = controls.choice({
+      label: "Kind of grain", isLabelHidden: true, help: bounds("noise.mode").help, value: recipe.get("noise.mode"), options: [["const", "Fixed"], ["random", "New"], ["none", "None"]],
+      onChange: (value) => { recipe.change({ "noise.mode": value }); commit(); },
+    });
+    const strength = valueSlider(followers, "noise.strength", { label: "Strength", low: 0, high: 2, center: 1 });
+    const seed = controls.number({ label: "Grain seed", value: 0, low: 0, high: 2 ** 32 - 1, onInput: (value) => recipe.change({ "noise.seed": Math.round(value) }), onCommit: commit });
+    const seedField = controls.field("Grain seed", seed, bounds("noise.seed").help);
+    followers.push(({ noise }) => {
+      mode.set(noise.mode);
+      seed.show(noise.seed);
+      seed.input.disabled = noise.mode !== "random";
+      seedField.classList.toggle("off", noise.mode !== "random");
+      strength.enable(noise.mode !== "none");
+    });
+    return controls.group("Grain", mode.element, strength.element, seedField);
+  }
+
+  /** How much grain in each layer, on top of the strength. */
+  function grainLayers(followers, facts) {
+    const values = () => facts.layers.map((_, i) => recipe.get("noise.layers")[i] ?? 1);
+    const faders = facts.layers.map((layer, i) => controls.fader({
+      label: `Grain in layer ${i + 1}, ${layer.resolution} pixels`, short: String(i + 1), group: layer.group, low: 0, high: 2, value: 1, reset: 1, help: bounds("noise.layers").help,
+      onInput: (value) => {
+        const next = values();
+        next[i] = value;
+        recipe.change({ "noise.layers": next.every((other) => other === 1) ? [] : next }, "noise.layers");
+      }, onCommit: commit,
+    }));
+    followers.push(() => values().forEach((value, i) => faders[i].set(value)));
+    return h("div", { role: "group", "aria-label": "Grain in each layer" }, h("span", { class: "studio-label", text: "Grain in each layer" }), h("div", { class: "studio-faders" }, faders.map((fader) => fader.element)));
+  }
+
+  function frame(followers) {
+    const move = (path, label, options) => valueSlider(followers, `transform.${path}`, { label, ...options }).element;
+    return controls.group("Frame", move("translate_x", "Move right", { center: 0 }), move("translate_y", "Move down", { center: 0 }),
+      move("rotate", "Turn", { center: 0, step: 1 }), move("scale", "Zoom", { center: 1 }));
+  }
+
+  /** Class weights as a set of bars that sum to one; all empty is the model's average. */
+  function kinds(followers, facts) {
+    const weights = new Array(facts.classes.length).fill(0);
+    const send = () => recipe.change({ "latent.classes": weights.flatMap((weight, i) => (weight > 0.0005 ? [[i, Number(weight.toFixed(4))]] : [])) }, "classes");
+    const share = (at, value) => {
+      const others = weights.reduce((sum, weight, i) => (i === at ? sum : sum + weight), 0);
+      weights.forEach((weight, i) => {
+        if (i === at) weights[i] = others > 0 ? value : 1;
+        else weights[i] = others > 0 ? (weight / others) * (1 - value) : 0;
+      });
+      bars.forEach((entry, i) => entry.set(weights[i]));
+      send();
+    };
+    const bars = facts.classes.map((name, i) => controls.bar({ label: name, onInput: (value) => share(i, value), onCommit: commit }));
+    followers.push(({ latent }) => {
+      weights.fill(0);
+      const sum = latent.classes.reduce((total, [, weight]) => total + weight, 0) || 1;
+      latent.classes.forEach(([i, weight]) => { if (i < weights.length) weights[i] = weight / sum; });
+      bars.forEach((entry, i) => entry.set(weights[i]));
+    });
+    const clear = controls.button({ label: "Average", kind: "quiet small", help: "Leaves all kinds at the model's average", onClick: () => { recipe.change({ "latent.classes": [] }); commit(); } });
+    const filter = h("input", { type: "search", class: "studio-text", placeholder: "Find a kind", "aria-label": "Find a kind", hidden: bars.length <= 24, oninput: () => {
+      const word = filter.value.trim().toLowerCase();
+      bars.forEach((entry, i) => { entry.element.hidden = word !== "" && !facts.classes[i].toLowerCase().includes(word); });
+    } });
+    const section = controls.group("Kinds", filter, h("div", { class: "studio-bars" }, bars.map((entry) => entry.element)));
+    section.firstElementChild.append(clear);
+    return section;
+  }
+
+  /** What was mixed or blended in; each can be taken out again. */
+  function mixed(followers) {
+    const chips = h("div", { class: "studio-sources", role: "list" });
+    const section = controls.group("Mixed in", chips);
+    const name = (latent) => (latent.ws ? "a picture" : `seed ${Number((latent.x + 100 * latent.y).toFixed(2))}`);
+    const chip = (path, entry, i) => {
+      const remove = h("button", { type: "button", "aria-label": `Take out ${name(entry.latent)}`, onclick: () => {
+        recipe.change({ [path]: recipe.get(path).filter((_, place) => place !== i) });
+        commit();
+      } }, controls.icon("close"));
+      return h("div", { class: "studio-chip", role: "listitem" }, h("span", { text: name(entry.latent) }), remove);
+    };
+    followers.push(({ mixing, blends }) => {
+      section.hidden = !mixing.length && !blends.length;
+      chips.replaceChildren(...mixing.map((entry, i) => chip("mixing", entry, i)), ...blends.map((entry, i) => chip("blends", entry, i)));
+    });
+    return section;
+  }
+
+  function more(followers, facts) {
+    const center = controls.choice({
+      label: "Psi pulls towards", help: "The style that psi 0 shows: the model's average, or a place of your own", value: "average", options: [["average", "Average"], ["place", "This place"]],
+      onChange: (value) => { recipe.change({ "truncation.center": value === "average" ? null : clone(recipe.value.latent) }); commit(); },
+    });
+    const size = controls.number({ label: "Size", value: 0, low: 0, high: 16384, step: 64, fine: 1, onInput: (value) => recipe.change({ size: value < 4 ? null : Math.round(value) }), onCommit: commit });
+    followers.push((value) => {
+      center.set(value.truncation.center ? "place" : "average");
+      if (document.activeElement !== size.input) size.show(value.size ?? 0);
+    });
+    const sizeField = controls.field(`Saved size (0: the model's own ${facts.resolution} pixels)`, size, bounds("size").help);
+    return h("details", { class: "studio-group studio-more" }, h("summary", { text: "More" }), center.element, facts.has_noise ? grainLayers(followers, facts) : null, sizeField);
+  }
+
+  /** Build the panel for a model: {elements, follow(recipe)}. */
+  function recipePanel(facts) {
+    const followers = [];
+    const elements = [mixed(followers), character(followers, facts)];
+    if (facts.c_dim > 0) elements.push(kinds(followers, facts));
+    if (facts.has_noise) elements.push(grain(followers));
+    if (facts.has_transform) elements.push(frame(followers));
+    elements.push(more(followers, facts));
+    return { elements, follow: (value) => followers.forEach((update) => update(value)) };
+  }
+
+  Object.assign(window.studio, { recipePanel });
+})();
