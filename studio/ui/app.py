@@ -101,6 +101,7 @@ def launch(settings: Settings | None = None, *, page: gr.Blocks | None = None, b
         quiet=not block,
         theme=studio_theme(),
         head=head(),
+        favicon_path=str(resources.files("studio.ui") / "assets" / "icon.png"),
         max_file_size=settings.max_upload_bytes,
         allowed_paths=[],
         blocked_paths=[str(settings.models), str(settings.pretrained), str(settings.pictures)],

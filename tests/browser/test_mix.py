@@ -28,7 +28,7 @@ def test_the_sheet_fills_itself_and_a_click_adopts_a_cell_in_explore(person):
 
 def test_group_buttons_and_faders_say_the_same(person):
     page = open_mix(person)
-    faders = page.locator(".studio-faders input")
+    faders = page.locator("#studio-mix-board .studio-faders input")
     values = lambda: [float(faders.nth(i).input_value()) for i in range(faders.count())]  # noqa: E731
     assert values() == [1] * 3 + [0] * 9
     page.get_by_role("button", name="Fine").click()
