@@ -17,7 +17,7 @@ from studio.checkpoints.opcodes import MAX_NAME_BYTES, OPCODES, decode
 from studio.checkpoints.records import Global, shorten
 from studio.errors import DamagedFileError, TooBigError, UnsafeFileError
 
-MAX_OPERATIONS = 600_000
+MAX_OPERATIONS = 400_000
 MAX_TEXT_BYTES = 32 << 20
 MAX_NUMBER_KEYS = 20_000
 STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "copy_reg", "commands", "os2"}
