@@ -45,6 +45,7 @@ class VectorModel(models.PrimitiveModel):
 
 F32_POINTER = types.CPointer(types.float32)
 U16_POINTER = types.CPointer(types.uint16)
+I64_POINTER = types.CPointer(types.int64)
 
 Generator = Callable[[Any, Any, Any, Any], Any]
 
@@ -66,6 +67,12 @@ def f32_pointer(context: Any, address: Any) -> Any:
 def u16_pointer(context: Any, address: Any) -> Any:
     """Read a 64-bit address as a pointer to bfloat16 kept as unsigned 16-bit integers."""
     return _pointer(U16_POINTER, _I16)
+
+
+@intrinsic
+def i64_pointer(context: Any, address: Any) -> Any:
+    """Read a 64-bit address as a pointer to 64-bit integers."""
+    return _pointer(I64_POINTER, ir.IntType(64))
 
 
 @intrinsic
