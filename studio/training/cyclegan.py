@@ -16,6 +16,7 @@ from studio.models import common
 from studio.training import losses, metrics, presets
 from studio.training.data import Pictures
 from studio.training.settings import Settings
+from studio.training.team import Team
 from studio.training.trainer import (
     Clock,
     Scalars,
@@ -68,7 +69,8 @@ class ImagePool:
 class CycleTrainer:
     """The networks, optimisers and step of CycleGAN; see :class:`studio.training.trainer.Trainer`."""
 
-    def __init__(self, settings: Settings, pictures_a: Pictures, pictures_b: Pictures) -> None:
+    def __init__(self, settings: Settings, pictures_a: Pictures, pictures_b: Pictures, team: Team) -> None:
+        self.team = team
         self.settings = settings
         self.pictures = {"a": pictures_a, "b": pictures_b}
         self.device = choose_device(settings.device)
@@ -107,6 +109,7 @@ class CycleTrainer:
         a, b = self._crops("a", random), self._crops("b", random)
         values, fake_a, fake_b = self._improve_translators(a, b)
         values |= self._improve_judges(a, b, self.pools["a"].exchange(fake_a, random.numpy), self.pools["b"].exchange(fake_b, random.numpy))
+        values = self.team.average_values(values)
         require_finite(values.items())
         half_life = min(presets.require(self.settings.ema_kimg) * 1000, max(clock.cur_nimg, 1) * 0.1)
         for name, average in self.averages.items():
@@ -126,12 +129,12 @@ class CycleTrainer:
     def _crops(self, which: str, random: StepRandom) -> Tensor:
         """Draw random square crops of random pictures, half of them mirrored: float ``[n, 3, side, side]``."""
         pictures, rng, crops = self.pictures[which], random.numpy, []
-        for index in rng.integers(len(pictures), size=self.images_per_step):
+        for index in rng.integers(len(pictures), size=self.images_per_step):  # all members draw alike
             image = pictures.picture(int(index))
             top, left = (int(rng.integers(length - self.side + 1)) for length in image.shape[:2])
             crop = image[top : top + self.side, left : left + self.side]
             crops.append(crop[:, ::-1] if self.settings.mirror and rng.random() < 0.5 else crop)
-        return to_float(np.stack(crops), self.device)
+        return to_float(np.stack(crops)[self.team.share(self.images_per_step)], self.device)
 
     def _improve_translators(self, a: Tensor, b: Tensor) -> tuple[dict[str, float], Tensor, Tensor]:
         """Train both translators; return the values and the made pictures of A and B."""
@@ -145,7 +148,7 @@ class CycleTrainer:
             adversarial = losses.least_squares_g(nets["judge_b"](fake_b).float()) + losses.least_squares_g(nets["judge_a"](fake_a).float())
         cycle = losses.cycle(a, again_a) + losses.cycle(b, again_b)
         identity = losses.identity(a, same_a) + losses.identity(b, same_b)
-        _descend(adversarial + settings.lambda_cycle * cycle + settings.lambda_identity * identity, self.optimizers["g"])
+        self._descend(adversarial + settings.lambda_cycle * cycle + settings.lambda_identity * identity, self.optimizers["g"])
         values = {"g_loss": adversarial.item(), "cycle": cycle.item(), "identity": identity.item()}
         return values, fake_a.detach(), fake_b.detach()
 
@@ -158,8 +161,15 @@ class CycleTrainer:
             loss = losses.least_squares_d(real_logits, fake_logits)
             total = total + loss
             values[name] = loss.item()
-        _descend(total, self.optimizers["d"])
+        self._descend(total, self.optimizers["d"])
         return values
+
+    def _descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Take one optimiser step down the gradient of ``loss``."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(optimizer)
+        optimizer.step()
 
     def state(self) -> tuple[dict[str, Tensor], Scalars]:
         """Return everything that the next step depends on."""
@@ -221,10 +231,3 @@ class CycleTrainer:
     def products(self) -> dict[str, nn.Module]:
         """Return the averaged translators of both directions."""
         return {"": self.averages["forward"], "inverse": self.averages["backward"]}
-
-
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Take one optimiser step down the gradient of ``loss``."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()

@@ -20,6 +20,7 @@ from studio.training import growth, losses, metrics, presets
 from studio.training.augment import Augment
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
+from studio.training.team import Team
 from studio.training.trainer import (
     Clock,
     Scalars,
@@ -46,7 +47,8 @@ SAMPLE_PSI = 0.7
 class GanTrainer:
     """The networks, optimisers and step of a latent-to-picture family; see :class:`studio.training.trainer.Trainer`."""
 
-    def __init__(self, settings: Settings, pictures: Pictures) -> None:
+    def __init__(self, settings: Settings, pictures: Pictures, team: Team) -> None:
+        self.team = team
         self.settings = settings
         self.pictures = pictures
         self.draw = Draw(pictures, balance=settings.balance)
@@ -54,6 +56,7 @@ class GanTrainer:
         self.dtype = choose_dtype(settings.precision, self.device)
         self.c_dim = len(pictures.classes)
         self.images_per_step = presets.require(settings.batch)
+        self.share = self.images_per_step // team.size
         with fresh_weights(settings.seed):
             G = common.build(*presets.generator(settings, c_dim=self.c_dim, channels_out=pictures.channels))
             D = common.build(*presets.discriminator(settings, c_dim=self.c_dim, channels_in=pictures.channels))
@@ -91,7 +94,9 @@ class GanTrainer:
         values |= self._improve_g(fake, fake_c, random)
         if self.settings.path_length_weight and clock.step % self.settings.path_length_interval == 0:
             values["path_length"] = self._regularise_g(random)
+        values = self.team.average_values(values)
         require_finite(values.items())
+        self.team.average([self.G.w_avg])
         follow(self.G_ema, self.G, self._ema_weight(clock))
         self._adapt(values["real_sign"])
         return values | {"augment_p": self.augment.p}
@@ -100,7 +105,7 @@ class GanTrainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def _real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        indices = self.draw.indices(self.images_per_step, random.numpy)
+        indices = self.draw.indices(self.images_per_step, random.numpy)[self.team.share(self.images_per_step)]
         real = to_float(self.pictures.batch(indices), self.device)
         if self.settings.mirror:
             flip = random.uniform(len(real)).lt(0.5).to(self.device)
@@ -113,18 +118,22 @@ class GanTrainer:
         return torch.eye(self.c_dim)[torch.as_tensor(labels)].to(self.device)
 
     def _fake(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        c = self._one_hot(self.draw.labels(self.images_per_step, random.numpy)) if self.c_dim else None
-        ws = self._styles(self.images_per_step, c, random)
-        return self.G.synthesis(ws, noise_mode="random", noise_generator=random.torch), c
+        c = self._drawn_classes(self.images_per_step, random)
+        ws = self._styles(self.share, c, random)
+        return self.G.synthesis(ws, noise_mode="random", noise_generator=random.generators(self.share)), c
+
+    def _drawn_classes(self, n: int, random: StepRandom) -> Tensor | None:
+        """Draw classes for ``n`` pictures of the team and return this member's, one-hot."""
+        return self._one_hot(self.draw.labels(n, random.numpy)[self.team.share(n)]) if self.c_dim else None
 
     def _styles(self, n: int, c: Tensor | None, random: StepRandom) -> Tensor:
         """Map latents to styles, two latents mixed at a random layer for most pictures."""
-        z = random.normal(2 * n, self.settings.z_dim).to(self.device)
+        z = random.normal(n, 2, self.settings.z_dim).transpose(0, 1).flatten(0, 1).to(self.device)
         with torch.autocast(self.device.type, enabled=False):
             ws: Tensor = self.G.mapping(z, None if c is None else c.repeat(2, 1))
         first, second = ws.chunk(2)
         layers = ws.shape[1]
-        crossover = torch.as_tensor(random.numpy.integers(1, layers, size=n))
+        crossover = random.integers(n, 1, layers)
         crossover[random.uniform(n) >= self.settings.style_mixing] = layers
         keep = torch.arange(layers)[None] < crossover[:, None]
         return torch.where(keep[:, :, None].to(self.device), first, second)
@@ -140,7 +149,7 @@ class GanTrainer:
         real_logits = self._logits(self.augment(real, random), real_c)
         fake_logits = self._logits(self.augment(fake, random), fake_c)
         loss = losses.minimax_d(real_logits, fake_logits)
-        _descend(loss, self.d_optimizer)
+        self._descend(loss, self.d_optimizer)
         return {
             "d_loss": loss.item(),
             "real_sign": losses.top_sign(real_logits).item(),
@@ -150,26 +159,33 @@ class GanTrainer:
     def _regularise_d(self, real: Tensor, real_c: Tensor | None, random: StepRandom) -> float:
         img = self.augment(real, random).detach().requires_grad_(True)
         penalty = losses.zero_centred_penalty(self._logits(img, real_c), img)
-        _descend(penalty * (presets.require(self.settings.r1_gamma) / 2 * self.settings.r1_interval), self.d_optimizer)
+        self._descend(penalty * (presets.require(self.settings.r1_gamma) / 2 * self.settings.r1_interval), self.d_optimizer)
         return penalty.item()
 
     def _improve_g(self, fake: Tensor, fake_c: Tensor | None, random: StepRandom) -> dict[str, float]:
         self.D.requires_grad_(False)
         loss = losses.non_saturating_g(self._logits(self.augment(fake, random), fake_c))
-        _descend(loss, self.g_optimizer)
+        self._descend(loss, self.g_optimizer)
         return {"g_loss": loss.item()}
 
     def _regularise_g(self, random: StepRandom) -> float:
-        n = max(1, self.images_per_step // 2)
+        n = max(1, self.share // 2)
         with self._autocast():
-            c = self._one_hot(self.draw.labels(n, random.numpy)) if self.c_dim else None
-            ws = self._styles(n, c, random)
-            img = self.G.synthesis(ws, noise_mode="random", noise_generator=random.torch)
+            ws = self._styles(n, self._drawn_classes(n * self.team.size, random), random)
+            img = self.G.synthesis(ws, noise_mode="random", noise_generator=random.generators(n))
         lengths = losses.path_lengths(img, ws, random.normal(*img.shape).to(self.device))
-        self.mean_length += 0.01 * (float(lengths.detach().mean()) - self.mean_length)
+        length = self.team.average_values({"length": float(lengths.detach().mean())})["length"]
+        self.mean_length += 0.01 * (length - self.mean_length)
         penalty = losses.path_length_penalty(lengths, torch.tensor(self.mean_length, device=self.device))
-        _descend(penalty * (self.settings.path_length_weight * self.settings.path_length_interval), self.g_optimizer)
+        self._descend(penalty * (self.settings.path_length_weight * self.settings.path_length_interval), self.g_optimizer)
         return penalty.item()
+
+    def _descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Take one optimiser step down the gradient of ``loss``."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(optimizer)
+        optimizer.step()
 
     def _ema_weight(self, clock: Clock) -> float:
         """Return how far the average moves; its half-life is ``ema_kimg``, shorter near the start (5 % of what was seen)."""
@@ -269,10 +285,3 @@ def _adam(network: nn.Module, lr: float, lazy_interval: int) -> torch.optim.Adam
     """Return Adam (0, 0.99), corrected for a regulariser that comes every ``lazy_interval`` steps (Karras et al. 2020, app. B)."""
     ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
     return torch.optim.Adam(network.parameters(), lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
-
-
-def _descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Take one optimiser step down the gradient of ``loss``."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()

@@ -18,6 +18,7 @@ from studio.errors import TrainingError
 from studio.training import presets
 from studio.training.settings import Settings, Tick
 from studio.training.state import RunFolder
+from studio.training.team import Team
 from studio.training.trainer import Clock, StepRandom, Trainer
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,13 @@ def train(settings: Settings, *, should_stop: Callable[[], bool] = lambda: False
     if (settings.minutes is None) == (settings.kimg is None):
         raise TrainingError("Say how long to train: either minutes or kimg (thousand pictures), not both.")
     settings = presets.resolve(settings)
-    folder = run_folder(settings)
-    _claim(folder, settings)
+    folder, team = run_folder(settings), Team()
+    if team.is_first:
+        _claim(folder, settings)
+        presets.load_all_pictures(settings)
+    team.wait()
     with _stop_on_signal() as signalled:
-        run = _Run(settings, folder, presets.build_trainer(settings))
+        run = _Run(settings, folder, presets.build_trainer(settings, team), team)
         yield from run.go(lambda: signalled.is_set() or should_stop())
 
 
@@ -92,22 +96,18 @@ def _stop_on_signal() -> Iterator[threading.Event]:
 class _Run:
     """One run between its start (or resume) and its end: the counters, and when to report and to save."""
 
-    def __init__(self, settings: Settings, folder: RunFolder, trainer: Trainer) -> None:
+    def __init__(self, settings: Settings, folder: RunFolder, trainer: Trainer, team: Team) -> None:
+        self.team = team
         self.settings = settings
         self.folder = folder
         self.trainer = trainer
-        self.steps = self.saved_step = 0
+        self.steps = self.saved_step = self.cur_nimg = 0
         self.seconds = 0.0
         self.rollbacks = 0
         self.best: float | None = None
         self.saved_at = self.shown_at = self.told_at = 0.0
         self.sums: dict[str, tuple[float, int]] = {}
         self.told_step, self.told_seconds = 0, 0.0
-
-    @property
-    def cur_nimg(self) -> int:
-        """Pictures seen so far."""
-        return self.steps * self.trainer.images_per_step
 
     def progress(self) -> float:
         """Return the share of the given time or pictures that is used up, 0 to 1."""
@@ -120,12 +120,16 @@ class _Run:
         resumed = self._resume()
         if not resumed:
             self.trainer.begin()
+        self.team.wait()
         yield self._tick("start", f"continues at {self.cur_nimg / 1000:.1f} kimg" if resumed else "starts afresh")
         if not resumed:
             yield from self._save()
         try:
-            while self.progress() < 1 and not should_stop():
-                yield from self._step()
+            while True:
+                progress, is_over = self.team.follow_first(self.progress(), float(should_stop()))
+                if progress >= 1 or is_over:
+                    break
+                yield from self._step(progress)
             yield from self._snapshot()
             if self.saved_step != self.steps:
                 yield from self._save()
@@ -133,18 +137,19 @@ class _Run:
                 "end" if self.progress() >= 1 else "stopped", "finished" if self.progress() >= 1 else "stopped; resume any time"
             )
         finally:
-            if self.saved_step != self.steps:
+            if self.saved_step != self.steps and self.team.is_first:
                 self._write_state()
 
-    def _step(self) -> Iterator[Tick]:
+    def _step(self, progress: float) -> Iterator[Tick]:
         started = time.monotonic()
         try:
-            random = StepRandom(self.settings.seed, self.rollbacks, self.steps)
-            values = self.trainer.step(random, Clock(self.steps, self.cur_nimg, self.progress()))
+            random = StepRandom(self.settings.seed, self.rollbacks, self.steps, self.team)
+            values = self.trainer.step(random, Clock(self.steps, self.cur_nimg, progress))
         except FloatingPointError as error:
             yield from self._roll_back(str(error))
             return
         self.steps += 1
+        self.cur_nimg += self.trainer.images_per_step
         self.seconds += time.monotonic() - started
         for name, value in values.items():
             total, count = self.sums.get(name, (0.0, 0))
@@ -172,7 +177,7 @@ class _Run:
         tensors, header = found
         self.trainer.load_state(tensors, header["scalars"])
         self.steps, self.seconds, self.rollbacks = int(header["step"]), float(header["seconds"]), int(header["rollbacks"])
-        self.best = header["best"]
+        self.best, self.cur_nimg = header["best"], int(header["cur_nimg"])
         self.saved_at = self.shown_at = self.told_at = self.told_seconds = self.seconds
         self.told_step = self.saved_step = self.steps
         self.sums.clear()
@@ -180,10 +185,15 @@ class _Run:
 
     def _snapshot(self) -> Iterator[Tick]:
         self.shown_at = self.seconds
+        if not self.team.is_first:
+            return
         file = self.folder.write_snapshot(self.steps, self.trainer.sample_grid())
         yield self._tick("snapshot", file=file)
 
     def _save(self) -> Iterator[Tick]:
+        if not self.team.is_first:
+            self.saved_at, self.saved_step = self.seconds, self.steps
+            return
         quality = self.trainer.quality() if self.steps else {}
         score = quality.get("score")
         is_best = score is not None and (self.best is None or score < self.best)
@@ -207,6 +217,7 @@ class _Run:
         tick = Tick(kind, self.steps, self.cur_nimg, self.seconds, self.progress(), speed, values, message, file)
         self.sums.clear()
         self.told_step, self.told_seconds = self.steps, self.seconds
-        with self.folder.log_file.open("a") as file_:
-            file_.write(tick.to_json() + "\n")
+        if self.team.is_first:
+            with self.folder.log_file.open("a") as log_file:
+                log_file.write(tick.to_json() + "\n")
         return tick

@@ -13,6 +13,7 @@ from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training import data
 from studio.training.settings import Settings
+from studio.training.team import Team
 
 if TYPE_CHECKING:
     from studio.training.trainer import Trainer
@@ -23,7 +24,7 @@ FAMILIES = ("stylegan2", "cyclegan")
 TRANSLATORS = ("cyclegan",)
 
 FIXED_FIELDS = (
-    "family", "data", "target", "resolution", "crop", "batch", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
+    "family", "data", "target", "resolution", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
     "ngf", "ndf", "n_blocks", "load_size", "seed",
 )  # fmt: skip
 """What a run cannot change once it has started."""
@@ -133,11 +134,23 @@ def load_pictures(settings: Settings, folders: tuple[str, ...]) -> data.Pictures
     return data.prepare([Path(f) for f in folders], resolution=require(size), crop=require(settings.crop))
 
 
-def build_trainer(settings: Settings) -> Trainer:
-    """Build the trainer of a family from resolved settings."""
+def load_all_pictures(settings: Settings) -> list[data.Pictures]:
+    """Open every set of pictures of a run; the first time this decodes them into the cache."""
+    return [load_pictures(settings, folders) for folders in (settings.data, settings.target) if folders]
+
+
+def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
+    """Build the trainer of a family from resolved settings.
+
+    Raises:
+        TrainingError: Folders hold no pictures, or the team cannot share the batch evenly.
+    """
+    team = team or Team()
+    if require(settings.batch) % team.size:
+        raise TrainingError(f"batch={settings.batch} cannot be shared evenly by {team.size} processes. Use a multiple of {team.size}.")
     from studio.training.cyclegan import CycleTrainer
     from studio.training.gan import GanTrainer
 
     if settings.family == "cyclegan":
-        return CycleTrainer(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target))
-    return GanTrainer(settings, load_pictures(settings, settings.data))
+        return CycleTrainer(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target), team)
+    return GanTrainer(settings, load_pictures(settings, settings.data), team)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from studio.errors import DeviceError
+from studio.training.team import Team
 
 UInt8 = npt.NDArray[np.uint8]
 Scalars = dict[str, Any]
@@ -32,27 +33,38 @@ class Clock:
 class StepRandom:
     """The random numbers of one training step: a pure function of (seed, salt, step), so that a resumed run repeats them.
 
-    ``salt`` counts rollbacks: after one, the same step meets other pictures.
+    ``salt`` counts rollbacks: after one, the same step meets other pictures. In a team every member draws for the whole batch and keeps
+    its share, so the team as a whole sees what a lone process would see.
     """
 
-    def __init__(self, seed: int, salt: int, step: int) -> None:
+    def __init__(self, seed: int, salt: int, step: int, team: Team | None = None) -> None:
+        self.team = team or Team()
         first, second = np.random.SeedSequence([seed, salt, step]).spawn(2)
         self.numpy = np.random.Generator(np.random.PCG64(first))
         self.torch = torch.Generator().manual_seed(int(second.generate_state(1, np.uint64)[0] >> 1))
 
-    def normal(self, *shape: int) -> Tensor:
-        """Draw normal values on the CPU, the same on every device."""
-        return torch.randn(*shape, generator=self.torch)
+    def normal(self, n: int, *shape: int) -> Tensor:
+        """Draw normal values ``[n, *shape]`` on the CPU, the same on every device; each member of a team gets its samples' share."""
+        return torch.randn(n * self.team.size, *shape, generator=self.torch)[self.team.share(n * self.team.size)]
 
-    def uniform(self, *shape: int) -> Tensor:
-        """Draw values in [0, 1) on the CPU, the same on every device."""
-        return torch.rand(*shape, generator=self.torch)
+    def uniform(self, n: int, *shape: int) -> Tensor:
+        """Draw values in [0, 1), as :meth:`normal` does."""
+        return torch.rand(n * self.team.size, *shape, generator=self.torch)[self.team.share(n * self.team.size)]
+
+    def integers(self, n: int, low: int, high: int) -> Tensor:
+        """Draw ``n`` whole numbers from ``low`` to ``high - 1``, as :meth:`normal` does."""
+        return torch.randint(low, high, (n * self.team.size,), generator=self.torch)[self.team.share(n * self.team.size)]
+
+    def generators(self, n: int) -> list[torch.Generator]:
+        """Return one generator per sample."""
+        return [torch.Generator().manual_seed(int(seed)) for seed in self.integers(n, 0, 2**62)]
 
 
 class Trainer(Protocol):
     """One family's networks, optimisers and training step."""
 
     images_per_step: int
+    """Pictures of one step, over all members of a team."""
 
     def begin(self) -> None:
         """Prepare a run that has no state yet; called once, before its first state is written."""

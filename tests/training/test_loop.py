@@ -177,8 +177,8 @@ def test_a_damaged_newest_state_falls_back_to_the_one_before(gan: Settings) -> N
 
 def test_another_network_under_the_same_name_is_refused(gan: Settings) -> None:
     run(gan, steps=1)
-    with pytest.raises(TrainingError, match=r"started with batch=4, not 8\. Use the same value"):
-        run(dataclasses.replace(gan, batch=8))
+    with pytest.raises(TrainingError, match=r"started with z_dim=8, not 16\. Use the same value"):
+        run(dataclasses.replace(gan, z_dim=16))
 
 
 def test_a_finished_run_goes_on_when_it_is_given_more(gan: Settings) -> None:
