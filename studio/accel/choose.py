@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from studio.accel import compare
 from studio.accel.candidate import Candidate
+from studio.accel.runtime import tune_allocator
 from studio.errors import StudioError
 from studio.models.common import LatentGenerator
 
@@ -165,5 +166,6 @@ def accelerate(net: nn.Module, precision: str = "auto") -> nn.Module:
         net: A network of ``studio.models``, in eval mode.
         precision: ``exact`` or ``auto``.
     """
+    tune_allocator()
     path, call = fastest(net, precision)
     return net if path == "module" else Accelerated(net, path, call)

@@ -40,8 +40,10 @@ def import_file(
 
     * `studio import latest_net_G.pth --name monet`
     """
+    from studio.ui.tiles import preview_of
+
     with common.progress(f"Importing {file.name}") as advance:
-        entry = make_library().import_file(file, name=name, progress=lambda share, *_: advance(share, 1.0))
+        entry = make_library().import_file(file, name=name, progress=lambda share, *_: advance(share, 1.0), preview=preview_of)
     typer.echo(f"{entry.name} is ready: {_summary(entry.card)}")
     for note in entry.card.notes:
         typer.echo(f"  {note}")

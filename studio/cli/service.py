@@ -33,7 +33,7 @@ def register_bench(app: typer.Typer) -> None:
 
 def run_app(
     port: Annotated[int | None, typer.Option("--port", help="Port to serve on; left out: the first free one from 7860.")] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to serve on; 0.0.0.0 lets other computers in.")] = "127.0.0.1",
+    host: Annotated[str | None, typer.Option("--host", help="Address to serve on; left out: this computer only.")] = None,
     public: Annotated[bool, typer.Option("--public", help="For strangers: nothing can be imported, galleries are temporary.")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
     home: Annotated[Path | None, typer.Option("--home", help="Folder for models and settings.", show_default=False)] = None,
@@ -55,7 +55,12 @@ def run_app(
     settings = Settings.from_env()
     launch(
         replace(
-            settings, port=port or settings.port, host=host, public=public or settings.public, device=device, open_browser=not no_browser
+            settings,
+            port=port or settings.port,
+            host=host or settings.host,
+            public=public or settings.public,
+            device=device,
+            open_browser=not no_browser,
         )
     )
 
