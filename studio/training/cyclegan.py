@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from studio.models import common
 from studio.training import losses, metrics, presets
 from studio.training.data import Pictures
+from studio.training.fast_norm import speed_up_norms
 from studio.training.settings import Settings
 from studio.training.team import Team
 from studio.training.trainer import (
@@ -81,6 +82,8 @@ class CycleTrainer:
             self.networks = {name: self._build(presets.translator(settings)) for name in NETWORKS[:2]}
             self.networks |= {name: self._build(("patchgan", {"ndf": settings.ndf})) for name in NETWORKS[2:]}
         self.averages = {name: copy.deepcopy(self.networks[name]).eval().requires_grad_(False) for name in NETWORKS[:2]}
+        for network in self.networks.values():
+            speed_up_norms(network)
         self.optimizers = {
             "g": self._adam(NETWORKS[:2], presets.require(settings.g_lr)),
             "d": self._adam(NETWORKS[2:], presets.require(settings.d_lr)),
