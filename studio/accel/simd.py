@@ -76,6 +76,16 @@ def i64_pointer(context: Any, address: Any) -> Any:
 
 
 @intrinsic
+def offset_by(context: Any, pointer: Any, count: Any) -> Any:
+    """Move a pointer by ``count`` elements."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), generate
+
+
+@intrinsic
 def float_value(context: Any, slot: Any) -> Any:
     """Read a 64-bit slot as the Python float that was passed, rounded to float32."""
 

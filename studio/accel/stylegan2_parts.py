@@ -5,6 +5,7 @@ See ``stylegan2.py`` for what they are put together to, and ``kernels_stylegan2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studio.accel import kernels_stylegan2 as kernels
+from studio.accel.kernels_winograd import WinogradConv, can_convolve
 from studio.accel.simd import LANES
 from studio.accel.translator_parts import PackedConv, round_up
 from studio.models import ops
@@ -197,9 +199,16 @@ class SameLayer(Layer):
 
     def __init__(self, layer: SynthesisLayer, index: int, factors: Factors, dtype: torch.dtype) -> None:
         super().__init__(layer, index, factors)
-        self.convolve = PackedConv(self.weight, None, dtype, padding=1)
+        self.convolve = self._convolution(dtype)
         self.finish = kernels.finish_same_bf16 if dtype == torch.bfloat16 else kernels.finish_same_f32
         del self.weight
+
+    def _convolution(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """Return the quickest way to convolve ``[n, h, h, in]`` to ``[n, h, h, out]``."""
+        if dtype == torch.float32 and can_convolve(len(self.weight), self.resolution):
+            return WinogradConv(self.weight)
+        packed = PackedConv(self.weight, None, dtype, padding=1)
+        return lambda x: packed(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
 
     def __call__(
         self, x: Tensor, styles: Styles, noise: Noise, *, following: tuple[int, int] | None, color: ColorLayer | None, before: Tensor | None
@@ -209,7 +218,7 @@ class SameLayer(Layer):
         Without a following layer there are no features; ``before`` is the picture so far, half the size.
         """
         n, side = x.shape[:2]
-        raw = self.convolve(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
+        raw = self.convolve(x)
         y = None if following is None else torch.empty_like(raw)
         factors = (*styles.demod_at(self.demod), self.bias, *self.grain(noise, n), *styles.scale_at(following))
         image = before
