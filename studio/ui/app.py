@@ -21,8 +21,8 @@ from studio.ui.theme import studio_theme
 TABS = ("explore", "mix", "restyle", "models", "gallery")
 """The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``."""
 
-STYLES = ("studio.css", "gallery.css")
-SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js", "panel.js")
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css")
+SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js", "panel.js", "viewer.js")
 
 
 def make_context(settings: Settings) -> Context:

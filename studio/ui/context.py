@@ -14,7 +14,7 @@ import numpy as np
 
 from studio.errors import StudioError
 from studio.media import ImageArray, encode_jpeg, thumbnail
-from studio.recipe import Bounds, Recipe, bounds_of
+from studio.recipe import Bounds, Recipe, Restyle, bounds_of
 from studio.ui.payloads import Fields, Payload, data_url
 from studio.ui.session import Session, SessionStore
 from studio.ui.settings import Settings
@@ -114,6 +114,7 @@ def bounds_for_page() -> dict[str, Answer]:
     """Return help, range and default of every recipe value by its dotted path, e.g. ``truncation.psi``."""
     found: dict[str, Answer] = {}
     _collect(Recipe(), "", found)
+    _collect(Restyle(), "restyle.", found)
     return found
 
 

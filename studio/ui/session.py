@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from studio.errors import StudioError
 from studio.recipe import Recipe
@@ -97,6 +98,8 @@ class Session:
     last_seen: float = field(default_factory=time.monotonic)
     lock: threading.RLock = field(default_factory=threading.RLock)
     calls: int = 0
+    parts: dict[str, Any] = field(default_factory=dict)
+    """What a tab keeps for this session, by the name of the tab; it goes with the session."""
 
     def add_picture(self, recipe: Recipe, thumbnail: bytes) -> StripItem:
         """Put a picture at the front of the strip; the same recipe moves there instead of appearing twice."""
@@ -146,6 +149,8 @@ class SessionStore:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self._calls = 0
+        self.parts: dict[str, Any] = {}
+        """What a tab shares among all sessions, by the name of the tab."""
 
     def __len__(self) -> int:
         """Return how many sessions are kept."""

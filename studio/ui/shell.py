@@ -15,6 +15,7 @@ from studio.media import read_image
 from studio.recipe import ModelRef, Recipe
 from studio.ui import facts
 from studio.ui.context import Answer, Context, bounds_for_page, endpoint, recipe_to_page
+from studio.ui.darkroom import keep as keep_restyled
 from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, UploadRequest, data_url, recipe_from, uploaded_file
 from studio.ui.session import Session, StripItem
 from studio.ui.widgets import widget
@@ -144,7 +145,8 @@ def keep(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     if not item.kept:
         if not request.on:
             return {"kept": "", "say": "This picture was not kept."}
-        item.kept = str(gallery.add(ctx.engine.render(item.recipe), item.recipe).id)
+        made = keep_restyled(ctx, session, item.recipe) if item.recipe.restyle else gallery.add(ctx.engine.render(item.recipe), item.recipe)
+        item.kept = str(made.id)
     gallery.star(item.kept, request.on)
     if request.on:
         return {"kept": item.kept, "say": f"Kept {item.kept}."}

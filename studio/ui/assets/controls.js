@@ -290,6 +290,7 @@
     left: "m12 5-5 5 5 5",
     right: "m8 5 5 5-5 5",
     plus: "M10 4v12M4 10h12",
+    minus: "M4 10h12",
     grid: "M4 4h5v5H4zM11 4h5v5h-5zM4 11h5v5H4zM11 11h5v5h-5z",
     reset: "M4 4v4h4M4.500 8a6 6 0 1 1-.5 4",
     download: "M10 3v9m-4-4 4 4 4-4M4 16h12",

@@ -28,7 +28,10 @@ async function keep(item, star) {
 
 async function goBack(item, event) {
   if (event.shiftKey) return window.studio.emit("compare", { url: item.url, name: item.name });
-  if (item.recipe.restyle) return window.studio.photos.reopen?.(item);
+  if (item.recipe.restyle) {
+    await tabs.show("restyle");
+    return window.studio.photos.reopen?.(item);
+  }
   if (await recipe.replace(item.recipe, { source: "strip" })) {
     if (!tabs.current()?.match(/explore|animate/)) await tabs.show("explore");
     status(`Back to ${item.name}.`);

@@ -1,0 +1,373 @@
+"""The photos of one session and what became of them: files, pixels at hand, and the work that is going on.
+
+A photo is translated once for each model; strength and colours are blended afterwards from that result, so that they follow the
+hand. This is *not* what the page calls (``restyle.py``) nor how a photo is translated (``studio.restyle``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio import lab
+from studio.errors import StudioError
+from studio.media import ImageArray, Picture, inspect_image, join_alpha, read_image, thumbnail
+from studio.models.common import Translator
+from studio.recipe import ModelRef, Recipe, Restyle
+from studio.restyle import check_memory
+from studio.ui.context import Context
+from studio.ui.session import Session
+from studio.worker import Priority
+
+PART = "restyle"
+MAX_PHOTOS = 48
+MAX_PUBLIC_PHOTOS = 8
+MAX_PUBLIC_PIXELS = 4 * 10**6
+SHELF_BYTES = 1 << 30
+PUBLIC_SHELF_BYTES = 512 << 20
+CANCELLED = "Cancelled."
+
+Key = tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Photo:
+    """One photo of a session: its file and what is being done to it (``recipe``)."""
+
+    id: str
+    name: str
+    sha256: str
+    file: Path
+    width: int
+    height: int
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+    is_removed: bool = False
+
+
+class Shelf:
+    """Pixels at hand, the least used ones dropped when there are too many. Shared by all sessions."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._things: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Any:
+        """Return what was put there, or None."""
+        with self._lock:
+            if key not in self._things:
+                return None
+            self._things.move_to_end(key)
+            return self._things[key][0]
+
+    def put(self, key: Key, thing: Any, size: int) -> None:
+        """Keep something; the newest stays even when it is larger than the whole shelf."""
+        with self._lock:
+            self._things[key] = (thing, size)
+            self._things.move_to_end(key)
+            while len(self._things) > 1 and sum(entry[1] for entry in self._things.values()) > self._most:
+                self._things.popitem(last=False)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One translation: waiting, at work, or done with a result or an error."""
+
+    key: Key
+    photo: str
+    task: Callable[[], ImageArray]
+    expected: float = 0.0
+    """Seconds that it will take, 0 when nobody knows."""
+    started: float = 0.0
+    seconds: float = 0.0
+    result: ImageArray | None = None
+    error: Exception | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Do the work, in the darkroom's thread."""
+        self.started = time.monotonic()
+        try:
+            self.result = self.task()
+        except Exception as error:
+            self.error = error
+        self.seconds = time.monotonic() - self.started
+        self.done.set()
+
+    @property
+    def share(self) -> float | None:
+        """Return how much is done, 0 to 1, as far as one can tell from earlier work; None when one cannot."""
+        if not self.started or not self.expected:
+            return None
+        return min(0.97, (time.monotonic() - self.started) / self.expected)
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are probably left; 0 when nobody knows."""
+        return max(1.0, self.expected - (time.monotonic() - self.started)) if self.started and self.expected else 0.0
+
+
+class Darkroom:
+    """One session's photos. Its folder goes when the session does."""
+
+    def __init__(self, *, most_photos: int, most_pixels: float, shelf: Shelf) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="studio-photos-"))
+        self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._most_photos = most_photos
+        self._most_pixels = most_pixels
+        self._shelf = shelf
+        self._photos: dict[str, Photo] = {}
+        self._lock = threading.RLock()
+        self._jobs: dict[Key, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._is_working = False
+        self._rates: dict[str, float] = {}
+        self.awaited: dict[str, Recipe] = {}
+        """Recipes of restyled pictures whose photo is not here yet, by the photo's SHA-256."""
+
+    def photos(self) -> list[Photo]:
+        """List the photos in the order in which they came."""
+        return [photo for photo in self._photos.values() if not photo.is_removed]
+
+    def photo(self, photo_id: str) -> Photo:
+        """Return a photo by its id.
+
+        Raises:
+            StudioError: It is not here (any more).
+        """
+        photo = self._photos.get(photo_id)
+        if photo is None:
+            raise StudioError("This photo is no longer here. Drop it again.")
+        return photo
+
+    def find(self, sha256: str) -> Photo | None:
+        """Return the photo with a file hash, also one that was removed a moment ago."""
+        return next((photo for photo in self._photos.values() if photo.sha256 == sha256), None)
+
+    def add(self, file: Path, name: str, recipe: Recipe) -> Photo:
+        """Take a file in; the same photo is not taken twice.
+
+        Raises:
+            StudioError: It is no picture, too large for this studio, or one too many.
+        """
+        header = inspect_image(file, name=name)
+        if header.width * header.height > self._most_pixels:
+            raise StudioError(
+                f"{name} has {header.width * header.height / 1e6:.0f} megapixels and this public studio takes up to "
+                f"{self._most_pixels / 1e6:.0f}. Reduce it, or run the studio on your own computer."
+            )
+        known = self.find(header.sha256)
+        if known is None and len(self.photos()) >= self._most_photos:
+            raise StudioError(f"There are already {self._most_photos} photos here. Remove one first.")
+        if known is not None:
+            known.is_removed = False
+            file.unlink(missing_ok=True)
+            return known
+        picture = read_image(file, name=name)
+        photo = Photo(secrets.token_urlsafe(6), name, header.sha256, file, picture.width, picture.height, recipe, picture.notes)
+        photo.file = Path(shutil.move(file, self._folder / f"{photo.id}{file.suffix[:8]}"))
+        self._keep_picture(photo, picture)
+        with self._lock:
+            self._photos[photo.id] = photo
+        return photo
+
+    def picture(self, photo: Photo) -> Picture:
+        """Return a photo's pixels, read again when they are no longer at hand."""
+        picture = self._shelf.get(("picture", photo.sha256))
+        if picture is None:
+            picture = read_image(photo.file, name=photo.name)
+            self._keep_picture(photo, picture)
+        assert isinstance(picture, Picture)
+        return picture
+
+    def _keep_picture(self, photo: Photo, picture: Picture) -> None:
+        self._shelf.put(("picture", photo.sha256), picture, picture.image.nbytes)
+
+    def adopt(self, photo: Photo, recipe: Recipe) -> Recipe:
+        """Make a recipe the photo's own: it names this photo as its source."""
+        wishes = recipe.restyle or Restyle()
+        wishes = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
+        photo.recipe = Recipe(model=recipe.model, restyle=wishes, precision=recipe.precision)
+        return photo.recipe
+
+    def job(self, engine: Any, photo: Photo, recipe: Recipe) -> Job:
+        """Have a photo translated in full; the same work is never done twice, and what nobody waits for any more is dropped.
+
+        Raises:
+            StudioError: The model is missing or is no translator, or the photo is too large for the memory.
+        """
+        key = _key(photo, recipe)
+        with self._lock:
+            job = self._jobs.get(key)
+        if job is not None:
+            return job
+        result = self._shelf.get(key)
+        if result is not None:
+            return _finished(key, photo, result)
+        network = engine.load(recipe.model.name).network
+        if isinstance(network, Translator):
+            check_memory(network, photo.height, photo.width)
+        pixels = photo.width * photo.height
+        rate = self._rates.get(key[2] + recipe.precision, 0.0)
+        job = Job(key, photo.id, lambda: self._translate(engine, photo, recipe), expected=rate * pixels)
+        with self._lock:
+            self._drop(photo, lambda other: other.key[-1] == recipe.precision)
+            self._jobs[key] = job
+            self._waiting.append(job)
+            if not self._is_working:
+                self._is_working = True
+                threading.Thread(target=self._work, name="studio-darkroom", daemon=True).start()
+        return job
+
+    def cancel(self, photo: Photo) -> None:
+        """Drop the work on a photo that has not begun; what is being computed is finished and kept, though nobody waits for it."""
+        self._drop(photo, lambda job: True)
+
+    def _drop(self, photo: Photo, is_wrong: Callable[[Job], bool]) -> None:
+        with self._lock:
+            for job in [job for job in self._waiting if job.photo == photo.id and is_wrong(job)]:
+                self._waiting.remove(job)
+                del self._jobs[job.key]
+                job.done.set()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_working = False
+                    return
+                job = self._waiting.popleft()
+            job.run()
+            with self._lock:
+                if job.result is not None:
+                    self._shelf.put(job.key, job.result, job.result.nbytes)
+                    self._rates[job.key[2] + job.key[4]] = job.seconds / (job.result.shape[0] * job.result.shape[1])
+                del self._jobs[job.key]
+
+    def _translate(self, engine: Any, photo: Photo, recipe: Recipe) -> ImageArray:
+        picture = self.picture(photo)
+        return _colours(engine.restyle(_whole(recipe), picture.image, picture.alpha, priority=Priority.RESTYLE))
+
+    def finish(self, photo: Photo, recipe: Recipe, result: ImageArray) -> ImageArray:
+        """Blend a translation as the recipe wants it: ``uint8 [H, W, 3]``, or ``[H, W, 4]`` for a photo with transparency."""
+        picture = self.picture(photo)
+        return join_alpha(_blend(picture.image, picture.alpha, result, recipe), picture.alpha)
+
+    def sketch(self, engine: Any, photo: Photo, recipe: Recipe, size: int) -> ImageArray:
+        """Make a small version quickly, ``uint8 [h, w, 3 or 4]``: from the full result when it is there, else from a small photo."""
+        picture = self.picture(photo)
+        small = thumbnail(join_alpha(picture.image, picture.alpha), size)
+        image = np.ascontiguousarray(small[..., :3])
+        alpha = np.ascontiguousarray(small[..., 3]) if small.shape[2] == 4 else None
+        key = _key(photo, recipe)
+        full = self._shelf.get(key)
+        result = self._shelf.get((*key, str(size), str(full is not None)))
+        if result is None:
+            if full is None:
+                result = _colours(engine.restyle(_whole(recipe), image, alpha, priority=Priority.PREVIEW))
+            else:
+                result = thumbnail(full, size)
+            self._shelf.put((*key, str(size), str(full is not None)), result, result.nbytes)
+        return join_alpha(_blend(image, alpha, result, recipe), alpha)
+
+
+def darkroom(ctx: Context, session: Session) -> Darkroom:
+    """Return the darkroom of a session, made when it is first asked for."""
+    public = ctx.settings.public
+    with session.lock:
+        if PART not in session.parts:
+            shelf = ctx.sessions.parts.setdefault(PART, Shelf(PUBLIC_SHELF_BYTES if public else SHELF_BYTES))
+            session.parts[PART] = Darkroom(
+                most_photos=MAX_PUBLIC_PHOTOS if public else MAX_PHOTOS,
+                most_pixels=MAX_PUBLIC_PIXELS if public else float("inf"),
+                shelf=shelf,
+            )
+        room = session.parts[PART]
+    assert isinstance(room, Darkroom)
+    return room
+
+
+def keep(ctx: Context, session: Session, recipe: Recipe) -> Any:
+    """Save a restyled picture of this session in full quality to the gallery, with its photo's alpha and colour profile.
+
+    Returns:
+        The gallery's new item.
+
+    Raises:
+        StudioError: The photo is no longer here; or as for :meth:`Darkroom.job`.
+    """
+    room = darkroom(ctx, session)
+    photo = room.find(recipe.restyle.source_sha256) if recipe.restyle else None
+    if photo is None:
+        raise StudioError("The photo of this picture is no longer here. Drop it again, then save.")
+    exact = replace(recipe, precision="exact")
+    job = room.job(ctx.engine, photo, exact)
+    job.done.wait()
+    return store(ctx, session, photo, exact, outcome(job))
+
+
+def store(ctx: Context, session: Session, photo: Photo, recipe: Recipe, result: ImageArray) -> Any:
+    """Write a finished translation to the gallery and return its item."""
+    room = darkroom(ctx, session)
+    picture = room.picture(photo)
+    image = room.finish(photo, recipe, result)
+    alpha = np.ascontiguousarray(image[..., 3]) if image.shape[2] == 4 else None
+    pixels = np.ascontiguousarray(image[..., :3])
+    return ctx.gallery_of(session).add(pixels, recipe, alpha=alpha, icc=picture.icc, composite=True)
+
+
+def outcome(job: Job) -> ImageArray:
+    """Return what a finished job made, or raise what stopped it."""
+    if job.error is not None:
+        raise job.error
+    if job.result is None:
+        raise StudioError(CANCELLED)
+    return job.result
+
+
+def reference(ctx: Context, name: str) -> ModelRef:
+    """Name a translator the way recipes do.
+
+    Raises:
+        StudioError: There is none of that name.
+    """
+    entry = ctx.library.find(name)
+    return ModelRef(name=name, sha256=entry.card.sha256)
+
+
+def _key(photo: Photo, recipe: Recipe) -> Key:
+    wishes = recipe.restyle or Restyle()
+    return ("result", photo.sha256, recipe.model.sha256 or recipe.model.name, wishes.norm_mode, recipe.precision)
+
+
+def _whole(recipe: Recipe) -> Recipe:
+    """Return the recipe at full strength, from which every other strength is blended."""
+    return replace(recipe, restyle=replace(recipe.restyle or Restyle(), strength=1.0, keep_colors=False))
+
+
+def _colours(image: ImageArray) -> ImageArray:
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _blend(image: ImageArray, alpha: ImageArray | None, result: ImageArray, recipe: Recipe) -> ImageArray:
+    wishes = recipe.restyle or Restyle()
+    mixed = lab.blend(image, result, strength=wishes.strength, keep_colors=wishes.keep_colors)
+    return mixed if alpha is None else np.where(alpha[..., None] == 0, image, mixed)
+
+
+def _finished(key: Key, photo: Photo, result: ImageArray) -> Job:
+    job = Job(key, photo.id, lambda: result, result=result)
+    job.done.set()
+    return job

@@ -1,0 +1,128 @@
+"""Preview pictures of models: what the tiles of Restyle and the cards of Models show.
+
+Every translator restyles the same small picture, a landscape that is computed here and belongs to nobody; every generator
+shows four of its seeds. Tiles are made once for each model file and kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from studio import media, paths
+from studio.media import ImageArray
+from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
+from studio.render import draw, opaque
+from studio.restyle import restyle
+from studio.ui.context import Context
+from studio.worker import Priority
+
+TRANSLATORS = ("resnet", "unet")
+TILE = (192, 144)
+WIDTH, HEIGHT = 384, 288
+CARD = 160
+SEEDS = (0, 7, 21, 42)
+QUALITY = 85
+VERSION = 1
+_SHA = re.compile(r"[0-9a-f]{64}")
+
+Floats = npt.NDArray[np.float64]
+
+
+def translator_tile(ctx: Context, entry: Any) -> bytes:
+    """Return the sample picture restyled by a translator, as WebP; made once and then read from the cache.
+
+    Raises:
+        StudioError: The model cannot be loaded or is no translator.
+    """
+    sha256 = entry.card.sha256
+    path = paths.cache_folder() / "tiles" / f"{sha256}-{VERSION}.webp" if _SHA.fullmatch(sha256) else None
+    if path is not None and path.is_file():
+        return path.read_bytes()
+    recipe = Recipe(model=ModelRef(entry.name, sha256), restyle=Restyle(), precision="auto")
+    engine: Any = ctx.engine
+    data = media.encode_webp(engine.restyle(recipe, sample(), priority=Priority.BATCH), QUALITY)
+    if path is not None:
+        with media.atomic_write(path) as file:
+            file.write(data)
+    return data
+
+
+def preview_of(network: Any) -> bytes:
+    """Return a preview of a network that was just imported, as WebP: four seeds, or the sample picture restyled."""
+    if not hasattr(network, "num_ws"):
+        return media.encode_webp(restyle(network, sample()), QUALITY)
+    recipe = Recipe(truncation=Truncation(psi=0.7))
+    pictures = [_square(opaque(draw(network, _at(recipe, seed)))) for seed in SEEDS]
+    rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in (0, 2)]
+    return media.encode_webp(np.ascontiguousarray(np.concatenate(rows, axis=0)), QUALITY)
+
+
+def _at(recipe: Recipe, seed: int) -> Recipe:
+    return Recipe(latent=Latent.from_seed(seed), truncation=recipe.truncation)
+
+
+def _square(image: ImageArray) -> ImageArray:
+    return media.resize(image, CARD, CARD)
+
+
+def sample() -> ImageArray:
+    """Compute the small landscape, ``uint8 [144, 192, 3]``: an evening sky over hills and water."""
+    rng = np.random.default_rng(11)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / WIDTH
+    image = _sky(x, y, rng)
+    tints = ((122, 134, 158), (88, 108, 118), (58, 82, 72))
+    shore = 0.53
+    for number, tint in enumerate(tints):
+        ridge = shore - 0.15 + 0.05 * number - _noise1(rng, WIDTH, 3 + 2 * number) * (0.13 - 0.03 * number)
+        light = 1 + 0.16 * _noise2(rng, 6 * (number + 1)) + 0.1 * _noise2(rng, 40)
+        land = (np.asarray(tint, float) * light[..., None]).clip(0, 255)
+        image = np.where((y > ridge[None, :])[..., None], land, image)
+    return media.resize(_with_water(image, y, shore, rng).clip(0, 255).astype(np.uint8), *TILE)
+
+
+def _sky(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+    height = (y / 0.5).clip(0, 1)[..., None]
+    sky = (1 - height) * np.asarray((86, 128, 178.0)) + height * np.asarray((246, 206, 160.0))
+    clouds = (_noise2(rng, 4) + 0.6 * _noise2(rng, 9) + 0.3 * _noise2(rng, 22) - 0.15).clip(0, 1)[..., None]
+    sky = sky + clouds * (np.asarray((252, 236, 224.0)) - sky) * 0.85
+    distance = np.hypot(x - 0.68, y - 0.27)
+    glow = np.exp(-((distance / 0.16) ** 2))[..., None] * 0.5
+    sky = sky + glow * (np.asarray((255, 232, 176.0)) - sky)
+    return np.where((distance < 0.035)[..., None], np.asarray((255, 246, 214.0)), sky)
+
+
+def _with_water(image: Floats, y: Floats, shore: float, rng: np.random.Generator) -> Floats:
+    first = int(shore * WIDTH)
+    rows = np.arange(first, HEIGHT)
+    mirrored = np.clip(2 * first - rows + np.rint(rng.normal(0, 1.2, len(rows))).astype(int), 0, first - 1)
+    ripples = 1 + 0.07 * _noise2(rng, 60)[rows]
+    water = 0.72 * image[mirrored] * ripples[..., None] + 0.28 * np.asarray((52, 78, 104.0))
+    result = image.copy()
+    result[first:] = water
+    bank = _noise1(rng, WIDTH, 5) * 0.06 + 0.69
+    grass = np.asarray((74, 92, 44.0)) * (1 + 0.45 * _noise2(rng, 48))[..., None]
+    flowers = (rng.random((HEIGHT, WIDTH)) < 0.02)[..., None] & (y > bank[None, :] + 0.012)[..., None]
+    grass = np.where(flowers, np.asarray((214, 88, 62.0)), grass)
+    return np.where((y > bank[None, :])[..., None], grass, result)
+
+
+def _noise1(rng: np.random.Generator, length: int, knots: int) -> Floats:
+    """Return smooth noise in -1..1 with details at half and quarter size, ``[length]``."""
+    total = np.zeros(length)
+    for octave in range(4):
+        count = knots * 2**octave + 2
+        total += np.interp(np.linspace(0, count - 1, length), np.arange(count), rng.uniform(-1, 1, count)) / 2**octave
+    return total / 1.9
+
+
+def _noise2(rng: np.random.Generator, knots: int) -> Floats:
+    """Return smooth noise in about -1..1, ``[HEIGHT, WIDTH]``."""
+    grid = rng.uniform(-1, 1, (max(2, knots * HEIGHT // WIDTH) + 1, knots + 1))
+    rows = np.linspace(0, grid.shape[0] - 1, HEIGHT)
+    columns = np.linspace(0, grid.shape[1] - 1, WIDTH)
+    along = np.stack([np.interp(columns, np.arange(grid.shape[1]), line) for line in grid])
+    return np.stack([np.interp(rows, np.arange(grid.shape[0]), along[:, i]) for i in range(WIDTH)], axis=1)
