@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import mmap
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from studio.checkpoints.card import ModelCard
 from studio.checkpoints.names import check_name, clean_name, numbered
 from studio.checkpoints.quarantine import Quarantine
-from studio.checkpoints.safetensors_io import read_card
+from studio.checkpoints.safetensors_io import MAX_HEADER_BYTES, read_card
 from studio.errors import CheckpointError, StudioError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -68,7 +67,8 @@ class Library:
         """Return all models, the shipped ones first, then by name; files that cannot be read are left out."""
         shipped = self._shipped()
         taken = {entry.name for entry in shipped}
-        found = [self._entry(path) for path in sorted(self.models_folder.glob(f"*{SUFFIX}"), key=lambda path: path.name.lower())]
+        paths = sorted(self.models_folder.glob(f"*{SUFFIX}"), key=lambda path: path.stem.lower())
+        found = [self._entry(path) for path in paths]
         return shipped + [entry for entry in found if entry is not None and entry.name not in taken]
 
     def find(self, name: str) -> ModelEntry:
@@ -194,7 +194,7 @@ class Library:
         path = self.pretrained_folder / str(item.get("file", ""))
         if not path.is_file() or not _is_inside(path, self.pretrained_folder):
             return None
-        card = read_card(_window(path))
+        card = _header_card(path)
         known = {"sha256": "sha256", "licence": "licence", "data": "origin", "credit": "credit", "direction": "direction"}
         said = {ours: item[theirs] for theirs, ours in known.items() if isinstance(item.get(theirs), str)}
         name = str(item.get("name") or path.name[: -len(SUFFIX)])
@@ -215,12 +215,15 @@ def _card(path: Path) -> ModelCard:
     beside = path.with_suffix(".json")
     if beside.is_file():
         return ModelCard.from_json(beside.read_bytes())
-    return read_card(_window(path))
+    return _header_card(path)
 
 
-def _window(path: Path) -> memoryview:
+def _header_card(path: Path) -> ModelCard:
+    """Read the card in the header of a model, and nothing else of the file."""
     with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        start = file.read(8)
+        size = min(int.from_bytes(start, "little"), MAX_HEADER_BYTES)
+        return read_card(memoryview(start + file.read(size)))
 
 
 def _preview(weights: Path, make: Preview) -> bytes | None:

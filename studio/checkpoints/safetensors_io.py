@@ -128,8 +128,9 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
     shape = entry.get("shape") if isinstance(entry, dict) else None
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(is_count(value) for value in offsets):
         raise DamagedFileError(f"is damaged: where {shorten(name)} lies makes no sense.")
-    if entry.get("dtype") not in TYPES:
-        raise DamagedFileError(f"holds {shorten(name)} as {shorten(entry.get('dtype'))}, a type of number that the studio does not read.")
+    kind = entry.get("dtype")
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise DamagedFileError(f"holds {shorten(name)} as {shorten(kind)}, a type of number that the studio does not read.")
     if not isinstance(shape, list) or len(shape) > 8 or not all(is_count(value) for value in shape):
         raise DamagedFileError(f"is damaged: the shape of {shorten(name)} makes no sense.")
     first, last = offsets

@@ -261,7 +261,7 @@ def _reducers() -> dict[str, Reducer]:
     for module in ("builtins", "__builtin__"):
         table[f"{module}.set"] = _collection(set)
         table[f"{module}.frozenset"] = _collection(set)
-        table[f"{module}.bytearray"] = _byte_array
+        table[f"{module}.bytearray"] = table[f"{module}.bytes"] = _byte_array
     for module in NUMPY_MODULES:
         table[f"{module}.multiarray.scalar"] = _numpy_scalar
         table[f"{module}.multiarray._reconstruct"] = _empty_array
