@@ -162,6 +162,6 @@ def fake_context(folder, *, public=False, seconds=0.0, library=None):
         settings=settings,
         engine=FakeEngine(library, seconds),
         library=library,
-        sessions=SessionStore(settings.pictures, public=public),
+        sessions=SessionStore(settings.galleries, public=public),
         gallery_of=lambda session: galleries.setdefault(session.pictures, Gallery(session.pictures, folder / "cache")),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from importlib import import_module, resources
 from importlib.util import find_spec
 from typing import Any
@@ -33,7 +35,7 @@ def make_context(settings: Settings) -> Context:
 
     library = Library(settings.models, settings.pretrained)
     sessions = SessionStore(
-        settings.pictures,
+        settings.galleries,
         public=settings.public,
         hours=settings.session_hours,
         max_sessions=settings.max_sessions,
@@ -44,7 +46,7 @@ def make_context(settings: Settings) -> Context:
         engine=Engine(library, device=settings.device),
         library=library,
         sessions=sessions,
-        gallery_of=lambda session: Gallery(session.pictures),
+        gallery_of=lambda session: Gallery(session.pictures, session.pictures / ".cache" if settings.public else None),
     )
 
 
@@ -97,14 +99,14 @@ def launch(settings: Settings | None = None, *, page: gr.Blocks | None = None, b
         server_name=settings.host,
         server_port=settings.port,
         inbrowser=settings.open_browser,
-        prevent_thread_lock=not block,
-        quiet=not block,
+        prevent_thread_lock=True,
+        quiet=True,
         theme=studio_theme(),
         head=head(),
         favicon_path=str(resources.files("studio.ui") / "assets" / "icon.png"),
         max_file_size=settings.max_upload_bytes,
         allowed_paths=[],
-        blocked_paths=[str(settings.models), str(settings.pretrained), str(settings.pictures)],
+        blocked_paths=[str(settings.models), str(settings.pretrained), str(settings.pictures), str(settings.galleries)],
         show_error=False,
         strict_cors=True,
         share=False,
@@ -115,4 +117,18 @@ def launch(settings: Settings | None = None, *, page: gr.Blocks | None = None, b
         pwa=False,
         footer_links=[],
     )
+    if block:
+        _serve(page, settings)
     return page
+
+
+def _serve(page: gr.Blocks, settings: Settings) -> None:
+    """Say where the page is, serve until interrupted, and leave no dropped file behind."""
+    sys.stdout.write(f"The studio is open at {page.local_url} - press Ctrl+C to end it.\n")
+    sys.stdout.flush()
+    try:
+        page.block_thread()
+    finally:
+        shutil.rmtree(settings.uploads, ignore_errors=True)
+        if settings.public:
+            shutil.rmtree(settings.galleries, ignore_errors=True)

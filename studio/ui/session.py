@@ -22,7 +22,7 @@ from studio.recipe import Recipe
 
 UNDO_STEPS = 200
 STRIP_LENGTH = 60
-CALLS_PER_SESSION = 6
+CALLS_PER_SESSION = 12
 
 
 class History:

@@ -6,7 +6,6 @@ This is *not* for what an artist sets while working (that is the recipe) nor for
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 from studio import paths
 
 
-def _temp_folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"studio-uploads-{os.getpid()}"
+def _uploads_folder() -> Path:
+    return paths.cache_folder() / "uploads" / str(os.getpid())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,8 @@ class Settings:
     models: Path = field(default_factory=paths.models_folder)
     pretrained: Path = field(default_factory=paths.pretrained_folder)
     pictures: Path = field(default_factory=paths.pictures_folder)
-    uploads: Path = field(default_factory=_temp_folder)
+    uploads: Path = field(default_factory=_uploads_folder)
+    """Where dropped files wait for an hour at most; it is emptied when the app ends."""
     open_browser: bool = False
     session_hours: float = 24.0
     max_sessions: int = 500
@@ -43,6 +43,11 @@ class Settings:
     def allow_import(self) -> bool:
         """Say whether model files may be brought in: only by people at their own machine."""
         return not self.public
+
+    @property
+    def galleries(self) -> Path:
+        """Return where saved pictures go: the user's own folder, or for strangers a passing one (with a folder each)."""
+        return self.uploads.parent.parent / "visitors" / self.uploads.name if self.public else self.pictures
 
     @property
     def max_upload_bytes(self) -> int:

@@ -21,3 +21,9 @@ def test_a_space_is_public_and_imports_nothing():
 def test_the_address_follows_gradios_own_variables():
     settings = Settings.from_env({"GRADIO_SERVER_NAME": "192.168.0.2", "GRADIO_SERVER_PORT": "x"})
     assert (settings.host, settings.port) == ("192.168.0.2", None)
+
+
+def test_strangers_do_not_save_into_the_pictures_of_the_host(tmp_path):
+    host = Settings(pictures=tmp_path / "Pictures")
+    assert host.galleries == tmp_path / "Pictures"
+    assert not Settings(pictures=tmp_path / "Pictures", public=True).galleries.is_relative_to(tmp_path / "Pictures")

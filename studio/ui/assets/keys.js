@@ -40,6 +40,7 @@
     const current = tabs.current();
     const rows = shortcuts
       .filter((entry) => entry.title && (!entry.tab || entry.tab === current))
+      .sort((a, b) => Number(/^[a-z ]$/.test(b.key)) - Number(/^[a-z ]$/.test(a.key)))
       .map((entry) => h("div", {}, h("dt", {}, h("kbd", { text: entry.shows || (entry.shift ? `Shift ${entry.key.toUpperCase()}` : entry.key.toUpperCase()) })), h("dd", { text: entry.title })));
     const dialog = h("dialog", { class: "studio-dialog", "aria-label": "Keyboard shortcuts" },
       h("h2", { text: "Keyboard" }),

@@ -19,7 +19,7 @@
       Object.assign(this, { onMove, onDone, fetchCells, x: 0, y: 0, centre: { x: 0, y: 0 }, cells: new Map(), key: "", locked: false, cost: 20 });
       this.canvas = h("canvas", { "aria-hidden": "true" });
       this.context = this.canvas.getContext("2d");
-      this.element = h("div", { class: "studio-plane", tabindex: "0", role: "slider", "aria-label": "Place on the seed plane", "aria-roledescription": "two-dimensional slider" }, this.canvas);
+      this.element = h("div", { class: "studio-plane", tabindex: "0", role: "slider", "aria-label": "Place on the seed plane", "aria-roledescription": "two-dimensional slider", "aria-valuemin": String(-(2 ** 32)), "aria-valuemax": String(2 ** 32) }, this.canvas);
       controls.help(this.element, help);
       this.element.studioStep = (direction, isFine) => this.step(direction * (isFine ? 0.01 : 0.1), 0);
       this.listen();
