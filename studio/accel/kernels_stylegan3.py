@@ -12,6 +12,10 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from studio.accel.runtime import row_kernel
 from studio.accel.simd import LANES, add, f32_pointer, float_value, fma, load, maximum, minimum, mul, splat, store, u16_pointer
@@ -24,6 +28,26 @@ MAX_RANK = 4
 """Most separable filters that a downsampling filter may be the sum of."""
 RING = 8
 """Input rows kept at a time: six for the filter, one for the second of two output phases, rounded up."""
+
+
+@intrinsic
+def prefetch(context: Any, pointer: Any, offset: Any, is_write: Any) -> Any:
+    """Ask for the cache line of ``pointer[offset]`` ahead of time; any address will do."""
+    if not isinstance(is_write, types.IntegerLiteral):
+        return None
+    flag = is_write.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+        builder.call(function, [address, number(flag), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, is_write), generate
+
 
 _fast = numba.njit(forceinline=True, fastmath={"contract", "nsz"})
 _plain = numba.njit(fastmath={"contract", "nsz"})
@@ -63,16 +87,19 @@ def _fill(row: Any, start: Any, stop: Any) -> None:
 @_plain
 def _read_row(source: Any, is_half: Any, at: Any, step: Any, row: Any, first: Any, count: Any, size: Any, scale: Any, bias: Any) -> None:
     """Bring columns ``first ... first + count`` of an input row in, scaled and biased; zero outside ``0 ... size``."""
+    ahead = size * step
     left = min(max(-first, 0), count)
     right = max(min(size - first, count), left)
     _fill(row, 0, left)
     if is_half:
         half = u16_pointer(source)
         for x in range(left, right):
+            prefetch(half, at + (first + x) * step + ahead, 0)
             store(row, x * LANES, fma(load(half, at + (first + x) * step), scale, bias))
     else:
         full = f32_pointer(source)
         for x in range(left, right):
+            prefetch(full, at + (first + x) * step + ahead, 0)
             store(row, x * LANES, fma(load(full, at + (first + x) * step), scale, bias))
     _fill(row, right, count)
 
@@ -136,45 +163,55 @@ def _shrink_row(fine: Any, first: Any, count: Any, taps: Any, rank: Any, coarse:
 
 
 @_fast
-def _pair(sums: Any, at: Any, a: Any, b: Any, weight_a: Any, weight_b: Any) -> Any:
-    return fma(b, weight_b, fma(a, weight_a, load(sums, at)))
+def _pair(start: Any, a: Any, b: Any, weight_a: Any, weight_b: Any) -> Any:
+    return fma(b, weight_b, fma(a, weight_a, start))
 
 
 @_plain
 def _spread(coarse: Any, rank: Any, index: Any, width: Any, taps: Any, sums: Any, newest: Any) -> None:
-    """Downsample vertically: add two fine rows (``coarse`` and ``width * rank`` further on) to the six open output rows."""
-    a0, a1, a2 = splat(taps[0]), splat(taps[2]), splat(taps[4])
-    a3, a4, a5 = splat(taps[6]), splat(taps[8]), splat(taps[10])
-    b0, b1, b2 = splat(taps[1]), splat(taps[3]), splat(taps[5])
-    b3, b4, b5 = splat(taps[7]), splat(taps[9]), splat(taps[11])
+    """Downsample vertically: add two fine rows (``coarse``, and ``width * rank`` further on) to the five newest output rows.
+
+    The newest row begins here with the first of the ``rank`` filters; the oldest of six is finished by :func:`_finish`.
+    """
+    a0, a1, a2, a3, a4 = splat(taps[0]), splat(taps[2]), splat(taps[4]), splat(taps[6]), splat(taps[8])
+    b0, b1, b2, b3, b4 = splat(taps[1]), splat(taps[3]), splat(taps[5]), splat(taps[7]), splat(taps[9])
     row0, row1, row2 = newest % 6 * width, (newest + 5) % 6 * width, (newest + 4) % 6 * width
-    row3, row4, row5 = (newest + 3) % 6 * width, (newest + 2) % 6 * width, (newest + 1) % 6 * width
+    row3, row4 = (newest + 3) % 6 * width, (newest + 2) % 6 * width
     second = width * rank
+    zero = splat(np.float32(0))
     for x in range(0, width, LANES):
         a = load(coarse, x * rank + index * LANES)
         b = load(coarse, second + x * rank + index * LANES)
-        store(sums, row0 + x, _pair(sums, row0 + x, a, b, a0, b0))
-        store(sums, row1 + x, _pair(sums, row1 + x, a, b, a1, b1))
-        store(sums, row2 + x, _pair(sums, row2 + x, a, b, a2, b2))
-        store(sums, row3 + x, _pair(sums, row3 + x, a, b, a3, b3))
-        store(sums, row4 + x, _pair(sums, row4 + x, a, b, a4, b4))
-        store(sums, row5 + x, _pair(sums, row5 + x, a, b, a5, b5))
+        begun = load(sums, row0 + x) if index > 0 else zero
+        store(sums, row0 + x, _pair(begun, a, b, a0, b0))
+        store(sums, row1 + x, _pair(load(sums, row1 + x), a, b, a1, b1))
+        store(sums, row2 + x, _pair(load(sums, row2 + x), a, b, a2, b2))
+        store(sums, row3 + x, _pair(load(sums, row3 + x), a, b, a3, b3))
+        store(sums, row4 + x, _pair(load(sums, row4 + x), a, b, a4, b4))
 
 
 @_plain
-def _write_row(sums: Any, row: Any, width: Any, target: Any, is_half: Any, at: Any, step: Any, scale: Any) -> None:
-    """Give a finished output row away, scaled, and clear its place for the next one."""
-    zero = splat(np.float32(0))
-    if is_half:
-        half = u16_pointer(target)
-        for x in range(width):
-            store(half, at + x * step, mul(load(sums, row + x * LANES), scale))
-            store(sums, row + x * LANES, zero)
-    else:
-        full = f32_pointer(target)
-        for x in range(width):
-            store(full, at + x * step, mul(load(sums, row + x * LANES), scale))
-            store(sums, row + x * LANES, zero)
+def _finish(
+    coarse: Any, rank: Any, width: Any, taps: Any, row: Any, target: Any, is_half: Any, at: Any, step: Any, scale: Any, ahead: Any
+) -> None:
+    """Add the last two fine rows to the oldest output row and give it away, scaled."""
+    half, full = u16_pointer(target), f32_pointer(target)
+    first_a, first_b = splat(taps[10]), splat(taps[11])
+    second = width * rank * LANES
+    for x in range(width):
+        place = x * rank * LANES
+        value = _pair(load(row, x * LANES), load(coarse, place), load(coarse, second + place), first_a, first_b)
+        for index in range(1, rank):
+            weight_a, weight_b = splat(taps[DOWN_TAPS * index + 10]), splat(taps[DOWN_TAPS * index + 11])
+            place += LANES
+            value = _pair(value, load(coarse, place), load(coarse, second + place), weight_a, weight_b)
+        value = mul(value, scale)
+        if is_half:
+            prefetch(half, at + x * step + ahead, 1)
+            store(half, at + x * step, value)
+        else:
+            prefetch(full, at + x * step + ahead, 1)
+            store(full, at + x * step, value)
 
 
 @_plain
@@ -220,15 +257,15 @@ def _tile(block: Any, sample: Any, channel: Any, x0: Any, y0: Any, scratch: Any)
             _activate(middle, groups, up, f32_pointer(block[7] + 4 * UP_TAPS * up), slope, clamp, fine)
             line = f32_pointer(coarse_at + 4 * LANES * half * width * rank)
             _shrink_row(fine, lead, width, f32_pointer(block[7] + 8 * UP_TAPS * up), rank, line)
-        for index in range(rank):
-            down = f32_pointer(block[7] + 8 * UP_TAPS * up + 4 * (DOWN_TAPS // 2 * rank + DOWN_TAPS * index))
-            _spread(coarse, rank, index, width * LANES, down, sums, pair)
+        down = f32_pointer(block[7] + 8 * UP_TAPS * up + 4 * DOWN_TAPS // 2 * rank)
         done = pair - (DOWN_TAPS // 2 - 1)
         if done >= y0:
             start = ((sample * out_size + done) * out_size + x0) * channels + channel
-            _write_row(sums, (pair + 1) % 6 * width * LANES, width, target, is_half_out, start, channels, scale_out)
-        else:
-            _fill(f32_pointer(sums_at + 4 * LANES * ((pair + 1) % 6 * width)), 0, width)
+            oldest = f32_pointer(sums_at + 4 * LANES * width * ((pair + 1) % 6))
+            _finish(coarse, rank, width, down, oldest, target, is_half_out, start, channels, scale_out, out_size * channels)
+        for index in range(rank):
+            down = f32_pointer(block[7] + 8 * UP_TAPS * up + 4 * (DOWN_TAPS // 2 * rank + DOWN_TAPS * index))
+            _spread(coarse, rank, index, width * LANES, down, sums, pair)
 
 
 @row_kernel()

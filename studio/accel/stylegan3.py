@@ -28,11 +28,11 @@ EXACT_TOLERANCE = 3e-6
 AUTO_TOLERANCE = 1e-3
 """What a sum of separable filters may leave of a radial one, relative L2."""
 CHANNEL_BLOCK = 2 * LANES
-TILE_WIDTH, TILE_HEIGHT = 48, 96
+TILE_WIDTH, TILE_HEIGHT = 32, 96
 
 
 def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) -> list[Candidate]:
-    """Return the fast paths of a StyleGAN3 generator: the fused kernels where they fit, on a CPU.
+    """Return the fast paths of a StyleGAN3 generator on a CPU: the fused kernels, for ``auto`` also with bfloat16.
 
     Args:
         net: The generator, in eval mode.
@@ -41,7 +41,12 @@ def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) ->
     """
     if device.type != "cpu" or not all(is_supported(layer) for layer in net.synthesis.layers):
         return []
-    return [Candidate("numba", partial(FusedSynthesis, net.synthesis, precision=precision))]
+    tolerance = AUTO_TOLERANCE if precision == "auto" else EXACT_TOLERANCE
+    build = partial(FusedSynthesis, net.synthesis, tolerance=tolerance)
+    found = [Candidate("numba", partial(build, dtype=torch.float32))]
+    if precision == "auto" and bfloat16_wins():
+        found.append(Candidate("numba-bf16", partial(build, dtype=torch.bfloat16)))
+    return found
 
 
 def is_supported(layer: SynthesisLayer) -> bool:
@@ -145,7 +150,7 @@ class FusedLayer:
         """Scale by ``before [n, out]``, add the bias, apply the filtered leaky ReLU, scale by ``after [n, out]``."""
         plan, (n, size, _, channels) = self.plan, x.shape
         y = torch.empty(n, plan.out_size, plan.out_size, channels, dtype=dtype)
-        width, height = min(TILE_WIDTH, plan.out_size), min(TILE_HEIGHT, plan.out_size)
+        width, height = _even_tile(plan.out_size, TILE_WIDTH), _even_tile(plan.out_size, TILE_HEIGHT)
         tiles = n * (channels // LANES) * -(-plan.out_size // width) * -(-plan.out_size // height)
         shift = -(plan.padding[0] + 1) % plan.up
         window = (-shift - plan.padding[0] - 1) // plan.up + 1
@@ -161,6 +166,11 @@ def _frozen_affine(layer: SynthesisLayer) -> Callable[[Tensor], Tensor]:
     return lambda w: F.linear(w, weight, bias)
 
 
+def _even_tile(size: int, about: int) -> int:
+    """Return the side of the tiles when ``size`` is cut into equal parts of about ``about``."""
+    return -(-size // max(round(size / about), 1))
+
+
 def _pad_channels(x: Tensor) -> Tensor:
     return F.pad(x, (0, -x.shape[-1] % CHANNEL_BLOCK)).contiguous()
 
@@ -170,20 +180,19 @@ class FusedSynthesis:
 
     Args:
         synthesis: The network to copy.
-        precision: ``exact`` or ``auto`` (bfloat16 convolutions where the CPU gains from them).
+        dtype: What convolutions run in, and what is kept between layers.
+        tolerance: What a sum of separable filters may leave of a radial one, relative L2.
     """
 
     @torch.no_grad()
-    def __init__(self, synthesis: SynthesisNetwork, *, precision: str) -> None:
+    def __init__(self, synthesis: SynthesisNetwork, *, dtype: torch.dtype, tolerance: float) -> None:
         tune_allocator()
         filtered_lrelu.compile()
-        is_auto = precision == "auto"
-        self.dtype = torch.bfloat16 if is_auto and bfloat16_wins() else torch.float32
-        tolerance = AUTO_TOLERANCE if is_auto else EXACT_TOLERANCE
+        self.dtype = dtype
         *layers, rgb = synthesis.layers
         self.layers = [FusedLayer.pack(deepcopy(layer), dtype=self.dtype, tolerance=tolerance) for layer in layers]
         self.rgb, self.input = deepcopy(rgb), deepcopy(synthesis.input)
-        self.input_weight = (self.input.weight.detach() / math.sqrt(self.input.channels)).T.contiguous()
+        self.input_weight = (self.input.weight.detach() / math.sqrt(self.input.channels)).to(dtype)
         self.output_scale = synthesis.output_scale
 
     @torch.no_grad()
@@ -214,8 +223,8 @@ class FusedSynthesis:
         along_x = place * freqs[:, None, :, 0] + phases[:, None]
         along_y = place * freqs[:, None, :, 1]
         waves = torch.sin((along_x[:, None] + along_y[:, :, None]) * (2 * math.pi)) * amplitudes[:, None, None]
-        x = _pad_channels(waves @ self.input_weight) * scale[:, None, None]
-        return x.to(self.dtype).contiguous()
+        x = F.linear(waves.to(self.dtype), self.input_weight)
+        return (_pad_channels(x) * scale[:, None, None]).to(self.dtype)
 
     def _to_rgb(self, x: Tensor) -> Tensor:
         weight = self.rgb.weight[:, :, 0, 0]
