@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import logging
 import sys
 import types
 from collections.abc import Iterator
@@ -138,6 +139,7 @@ def _importable(checkout: Path) -> Iterator[None]:
     if needs_stand_in:
         sys.modules["pkg_resources"] = _stand_in()
     sys.path.insert(0, str(checkout.resolve()))
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         yield
     except (ImportError, AttributeError, TypeError) as error:
