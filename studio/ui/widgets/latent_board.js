@@ -30,10 +30,11 @@ const drawPreview = latestWins(async (wanted) => {
   const key = keyOf(wanted);
   if (!wanted.model.name || key === drawn) return;
   const answer = await guarded(() => stage.waiting(call(server, "preview", { recipe: wanted, size: showSize() })));
-  if (!answer || drawn === keyOf(recipe.value)) return;
+  if (!answer) return;
+  emit("speed", answer.speed);
+  if (drawn === keyOf(recipe.value)) return;
   stage.draw(await decode(answer.url), words());
   drawn = key;
-  emit("speed", answer.speed);
 });
 
 /** Draw in full quality when the hand let go. gather: put the picture into the strip. */
@@ -202,6 +203,7 @@ function build(facts) {
   panel = window.studio.recipePanel(facts);
   modelParts.replaceChildren(...panel.elements);
   column.inert = false;
+  bar.inert = false;
   place.forget();
   placeKey = null;
   if (recipe.value) follow(recipe.value);
@@ -222,7 +224,10 @@ on("loading", () => { stage.loading = new Promise((resolve) => { stage.loaded = 
 on("loaded", () => stage.loaded?.());
 stage.empty.hidden = true;
 stage.waiting(session.ready);
-on("ready", ({ model: facts }) => { stage.empty.hidden = !!facts; });
+on("ready", ({ model: facts }) => {
+  stage.empty.hidden = !!facts;
+  bar.inert = !facts;
+});
 on("models", () => { if (!model.facts) { const first = session.models.find((entry) => entry.kind === "generator"); if (first) model.choose(first.name); } });
 
 keys.register({ key: "r", title: "Random", tab: "explore", run: random });
