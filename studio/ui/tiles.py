@@ -7,6 +7,8 @@ shows four of its seeds. Tiles are made once for each model file and kept in the
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,13 +40,29 @@ def translator_tile(ctx: Context, entry: Any) -> bytes:
     Raises:
         StudioError: The model cannot be loaded or is no translator.
     """
+    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), restyle=Restyle(), precision="auto")
+    engine: Any = ctx.engine
+    return _cached(entry, lambda: engine.restyle(recipe, sample(), priority=Priority.BATCH))
+
+
+def card_picture(ctx: Context, entry: Any) -> bytes:
+    """Return a preview of any installed model, as WebP; made once and then read from the cache.
+
+    Raises:
+        StudioError: The model cannot be loaded.
+    """
+    if entry.card.family in TRANSLATORS:
+        return translator_tile(ctx, entry)
+    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), truncation=Truncation(psi=0.7))
+    return _cached(entry, lambda: _four(lambda at: ctx.engine.preview(at, CARD, priority=Priority.BATCH), recipe))
+
+
+def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
     sha256 = entry.card.sha256
     path = paths.cache_folder() / "tiles" / f"{sha256}-{VERSION}.webp" if _SHA.fullmatch(sha256) else None
     if path is not None and path.is_file():
         return path.read_bytes()
-    recipe = Recipe(model=ModelRef(entry.name, sha256), restyle=Restyle(), precision="auto")
-    engine: Any = ctx.engine
-    data = media.encode_webp(engine.restyle(recipe, sample(), priority=Priority.BATCH), QUALITY)
+    data = media.encode_webp(make(), QUALITY)
     if path is not None:
         with media.atomic_write(path) as file:
             file.write(data)
@@ -56,13 +74,14 @@ def preview_of(network: Any) -> bytes:
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
     recipe = Recipe(truncation=Truncation(psi=0.7))
-    pictures = [_square(opaque(draw(network, _at(recipe, seed)))) for seed in SEEDS]
+    return media.encode_webp(_four(lambda at: opaque(draw(network, at)), recipe), QUALITY)
+
+
+def _four(make: Callable[[Recipe], ImageArray], recipe: Recipe) -> ImageArray:
+    """Lay four seeds out in two rows."""
+    pictures = [_square(make(replace(recipe, latent=Latent.from_seed(seed)))) for seed in SEEDS]
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in (0, 2)]
-    return media.encode_webp(np.ascontiguousarray(np.concatenate(rows, axis=0)), QUALITY)
-
-
-def _at(recipe: Recipe, seed: int) -> Recipe:
-    return Recipe(latent=Latent.from_seed(seed), truncation=recipe.truncation)
+    return np.ascontiguousarray(np.concatenate(rows, axis=0))
 
 
 def _square(image: ImageArray) -> ImageArray:
