@@ -71,7 +71,9 @@ def assemble(draft: Draft, *, file_bytes: int) -> nn.Module:
     expected = network.state_dict()
     weights = match(expected, draft)
     check_memory(weights, file_bytes)
-    network.load_state_dict(_read(expected, weights), assign=True)
+    tensors = _read(expected, weights)
+    draft.notes += _filter_notes(expected, tensors)
+    network.load_state_dict(tensors, assign=True)
     _fill_unsaved(network, draft)
     network.train(False).requires_grad_(False)
     if draft.finish is not None:
@@ -139,6 +141,13 @@ def _read(expected: Mapping[str, Tensor], weights: Mapping[str, Stored]) -> dict
             f"{shorten(broken[0])}: its training broke down. Use an earlier snapshot."
         )
     return tensors
+
+
+def _filter_notes(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Compare the low-pass filters of the file with those that follow from the settings; the file's are used."""
+    filters = [name for name, made in expected.items() if name.endswith("_filter") and not made.is_meta]
+    odd = [name for name in filters if not torch.allclose(expected[name], tensors[name], atol=1e-4)]
+    return [f"{len(odd)} of its {len(filters)} filters differ from what its settings say; those in the file are used."] if odd else []
 
 
 def _fill_unsaved(network: nn.Module, draft: Draft) -> None:

@@ -87,6 +87,9 @@ def check_config(family: str, config: dict[str, Any]) -> None:
         raise DamagedFileError(f"says img_resolution={resolution}, which is not a power of two.")
     if family == "stylegan3":
         _check_stylegan3(config)
+    width = config.get("ngf", 1) << (config.get("n_downs", 0) if family == "resnet" else 3)
+    if width > 2 * MAX_CHANNELS:
+        raise TooBigError(f"says layers of {width:,} channels, more than the studio allows (up to {2 * MAX_CHANNELS:,}).")
 
 
 def check_integer(name: str, value: object) -> None:

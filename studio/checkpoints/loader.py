@@ -6,6 +6,7 @@ where installed models lie (``library``) and keeps nothing in memory between cal
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelC
         "name": Path(name).stem,
         "family": draft.family,
         "sha256": source.sha256,
-        "resolution": int(draft.config.get("img_resolution", 0)),
+        "resolution": _resolution(draft),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     numbers = tuple(str(index) for index in range(c_dim))
@@ -114,4 +115,21 @@ def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelC
         licence=draft.licence,
         origin=draft.origin,
         notes=tuple(draft.notes),
+        direction=direction_of(name) if draft.family in ("resnet", "unet") else "",
     )
+
+
+def _resolution(draft: Draft) -> int:
+    """Return the side of a model's pictures: what a U-Net shrinks to one pixel, 0 for translators of any size."""
+    if draft.family == "unet":
+        return 1 << int(draft.config["n_downs"])
+    return int(draft.config.get("img_resolution", 0))
+
+
+def direction_of(name: str) -> str:
+    """Guess what a translator does from its file name: ``horse2zebra.pth``, ``style_monet_pretrained``."""
+    stem = Path(name).stem
+    if match := re.search(r"(?<![A-Za-z])([A-Za-z]{3,30})(?:2|_to_)([A-Za-z]{3,30})", stem):
+        return f"{match[1]} to {match[2]}".replace("_", " ")
+    match = re.search(r"style_([a-z]{3,30})", stem)
+    return f"photo to {match[1].capitalize()}" if match else ""

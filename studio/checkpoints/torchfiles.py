@@ -99,7 +99,7 @@ def _fill(machine: Machine, ordered: list[Storage]) -> None:
 
 
 def _element_type(word: object) -> str:
-    name = word.name if isinstance(word, Global) and word.module in ("torch", "torch.storage", "torch.cuda") else ""
+    name = word.name if isinstance(word, Global) and word.module in ("torch", "torch.storage") else ""
     if name not in STORAGE_TYPES:
         raise DamagedFileError(f"is damaged: {shorten(name or word)} is not a kind of tensor data that the studio reads.")
     return STORAGE_TYPES[name]

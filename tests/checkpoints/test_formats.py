@@ -279,3 +279,42 @@ def test_the_loaded_network_is_ready_to_draw(opened):
     assert not G.training and not any(p.requires_grad for p in G.parameters())
     assert G.card.parameters == sum(p.numel() for p in G.parameters())
     assert len(G.card.sha256) == 64
+
+
+def test_filters_that_differ_from_the_settings_are_noted(opened):
+    network = toys.toy_stylegan3()
+    layer = next(layer for layer in network.synthesis.layers if layer.up_filter is not None)
+    layer.up_filter.mul_(1.5)
+    again = opened(craft.nvidia(network))
+    assert_same(network, again)
+    assert any("filters differ" in note for note in again.card.notes)
+
+
+def test_the_program_text_is_kept_as_a_fingerprint(opened):
+    first = opened(craft.nvidia(toys.toy_stylegan2(8))).card.origin
+    assert "fingerprint" in first and first == opened(craft.nvidia(toys.toy_stylegan2(16))).card.origin
+
+
+NAMES = {
+    "horse2zebra.pth": "horse to zebra",
+    "style_monet_pretrained.pth": "photo to Monet",
+    "latest_net_G.pth": "",
+    "sat2map_latest.pth": "sat to map",
+    "net_v2final.pth": "",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_translators_direction_is_guessed_from_its_name(name, opened):
+    assert opened(craft.saved(craft.state_of(toys.toy_translator())), name).card.direction == NAMES[name]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"ngf": 512, "n_downs": 12}, {"ngf": 513}, {"n_blocks": 65}, {"img_channels_in": 0}, {"norm": ["batch"]}]
+)
+def test_a_studio_file_of_impossible_settings_is_refused(settings, tmp_path):
+    network = toys.toy_translator()
+    network.config = network.config | settings
+    path = toys.save_toy(tmp_path, network=network)
+    with pytest.raises(studio.errors.CheckpointError, match=" says "):
+        studio.load(path, device="cpu")

@@ -16,7 +16,6 @@ from studio.checkpoints.formats.states import State, fields, flatten, states
 from studio.checkpoints.records import Network, Stored, shorten
 from studio.errors import DamagedFileError, UnknownModelError
 
-ORIGIN = "a network in NVIDIA's layout"
 POSITIONAL = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
 NESTED = ("synthesis_kwargs", "block_kwargs", "layer_kwargs")
 
@@ -35,6 +34,12 @@ class Found:
     def tensors(self) -> dict[str, Stored]:
         """Names to tensors."""
         return self.state.tensors
+
+    @property
+    def origin(self) -> str:
+        """Say where it comes from; the program text in the file serves as a fingerprint only."""
+        mark = self.network.fingerprint()[:12] if self.network is not None else ""
+        return "a network in NVIDIA's layout" + (f" (fingerprint of its code {mark})" if mark else "")
 
     def claim(self, name: str, actual: int) -> int:
         """Compare a size that the file says with the one that its tensors have.

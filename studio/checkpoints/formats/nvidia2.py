@@ -14,7 +14,7 @@ from studio.checkpoints.assemble import Draft
 from studio.checkpoints.bounds import check_filter, check_integer
 from studio.checkpoints.card import LICENCE_NVIDIA
 from studio.checkpoints.contents import Contents
-from studio.checkpoints.formats.nvidia import ORIGIN, find, mapping_depth
+from studio.checkpoints.formats.nvidia import find, mapping_depth
 from studio.checkpoints.formats.states import State
 from studio.checkpoints.records import Stored, constant, shorten
 from studio.errors import DamagedFileError, UnknownModelError
@@ -54,7 +54,7 @@ def read(contents: Contents) -> Draft | None:
         dict(found.tensors),
         derivable=resample_buffers(config["resample_filter"]),
         licence=LICENCE_NVIDIA,
-        origin=ORIGIN,
+        origin=found.origin,
         notes=found.notes,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 from studio.checkpoints.assemble import Draft
 from studio.checkpoints.card import LICENCE_NVIDIA
 from studio.checkpoints.contents import Contents
-from studio.checkpoints.formats.nvidia import ORIGIN, Found, find, mapping_depth
+from studio.checkpoints.formats.nvidia import Found, find, mapping_depth
 from studio.errors import DamagedFileError
 
 FORMAT = "StyleGAN3 (NVIDIA)"
@@ -63,7 +63,7 @@ def read(contents: Contents) -> Draft | None:
         value = found.mapping.get(name)
         config["mapping_lr_multiplier" if name == "lr_multiplier" else name] = default if value is None else value
     notes = [*found.notes, *_transform_note(found)]
-    return Draft(FORMAT, "stylegan3", config, dict(found.tensors), licence=LICENCE_NVIDIA, origin=ORIGIN, notes=notes)
+    return Draft(FORMAT, "stylegan3", config, dict(found.tensors), licence=LICENCE_NVIDIA, origin=found.origin, notes=notes)
 
 
 def _layers(found: Found) -> list[str]:
