@@ -98,7 +98,7 @@ def test_a_saved_picture_dropped_on_the_page_brings_every_control_back(person, s
     person.wait_code(made)
     assert page.get_by_label("Psi, as a number").input_value() == "0.35"
     assert page.get_by_label("Cutoff, as a number").input_value() == "5"
-    assert page.get_by_label("Grain seed").input_value() == "9"
+    assert page.get_by_label("Noise seed").input_value() == "9"
     assert page.get_by_label("lemon").input_value() == "0.75"
     page.keyboard.press("s")
     person.wait_say("Saved pomona-")
@@ -185,7 +185,7 @@ def test_a_star_keeps_the_picture_in_the_gallery(person, studio):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown", "hidden"), [("waves", "Grain", "Frame"), ("drift", "Frame", "Grain"), ("pomona", "Kinds", "Frame")]
+    ("name", "shown", "hidden"), [("waves", "Noise", "Frame"), ("drift", "Frame", "Noise"), ("pomona", "Kinds", "Frame")]
 )
 def test_a_model_has_the_controls_it_can_use_and_no_others(person, name, shown, hidden):
     person.page.evaluate("(name) => studio.model.choose(name)", name)
@@ -213,3 +213,42 @@ def test_a_double_click_resets_a_control(person):
     page.mouse.dblclick(box["x"] + 20, box["y"] + box["height"] / 2)
     page.wait_for_function("() => studio.recipe.value.truncation.psi === 0.7")
     assert page.get_by_label("Psi, as a number").input_value() == "0.7"
+
+
+def test_a_number_is_typed_digit_by_digit_while_the_picture_follows(person):
+    page = person.page
+    box = page.get_by_label("Psi, as a number")
+    box.click()
+    box.press("Control+A")
+    page.keyboard.type("-0.35")
+    assert person.recipe()["truncation"]["psi"] == -0.35
+    assert box.input_value() == "-0.35"
+    page.keyboard.press("Enter")
+    person.wait_code(person.recipe())
+    box.click()
+    box.press("Control+A")
+    page.keyboard.type("99")
+    page.keyboard.press("Enter")
+    assert box.input_value() == "2"
+    assert person.recipe()["truncation"]["psi"] == 2
+
+
+def test_shift_drag_and_the_wheel_make_fine_and_coarse_steps(person):
+    page = person.page
+    slider = page.get_by_label("Psi", exact=True)
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 200, y)
+    page.keyboard.down("Shift")
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, y, steps=5)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    moved = person.recipe()["truncation"]["psi"] - 0.7
+    assert 0 < moved < 0.15
+    number = page.get_by_label("Psi, as a number")
+    before = person.recipe()["truncation"]["psi"]
+    number.focus()
+    number.hover()
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("(psi) => studio.recipe.value.truncation.psi > psi", arg=before)

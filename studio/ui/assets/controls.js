@@ -63,7 +63,8 @@
   /** A number to type in. on.input while it changes, on.commit when it is done. */
   function number({ label, value, low, high, step = 1, fine = step, onInput, onCommit, hidden = false }) {
     const input = h("input", { type: "number", class: "studio-number", inputmode: "decimal", "aria-label": label, step: "any" });
-    const show = (next) => { input.value = String(Number(Number(next).toFixed(Math.max(decimalsOf(step), decimalsOf(fine))))); };
+    let isTyping = false;
+    const show = (next) => { if (!isTyping) input.value = String(Number(Number(next).toFixed(Math.max(decimalsOf(step), decimalsOf(fine))))); };
     const send = (next) => {
       const allowed = clamp(next, low, high);
       show(allowed);
@@ -79,7 +80,10 @@
       timer = setTimeout(() => onCommit?.(), 350);
     };
     input.addEventListener("input", () => {
-      if (input.value !== "" && Number.isFinite(input.valueAsNumber)) onInput?.(clamp(input.valueAsNumber, low, high));
+      if (input.value === "" || !Number.isFinite(input.valueAsNumber)) return;
+      isTyping = true;
+      onInput?.(clamp(input.valueAsNumber, low, high));
+      isTyping = false;
     });
     input.addEventListener("change", () => {
       show(clamp(Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : 0, low, high));

@@ -25,14 +25,14 @@
     return controls.group("Character", psi.element, cutoff.element);
   }
 
-  function grain(followers) {
+  function noise(followers) {
     const mode = controls.choice({
-      label: "Kind of grain", isLabelHidden: true, help: bounds("noise.mode").help, value: recipe.get("noise.mode"), options: [["const", "Fixed"], ["random", "New"], ["none", "None"]],
+      label: "Kind of noise", isLabelHidden: true, help: bounds("noise.mode").help, value: recipe.get("noise.mode"), options: [["const", "Fixed"], ["random", "New"], ["none", "None"]],
       onChange: (value) => { recipe.change({ "noise.mode": value }); commit(); },
     });
     const strength = valueSlider(followers, "noise.strength", { label: "Strength", low: 0, high: 2, center: 1 });
-    const seed = controls.number({ label: "Grain seed", value: 0, low: 0, high: 2 ** 32 - 1, onInput: (value) => recipe.change({ "noise.seed": Math.round(value) }), onCommit: commit });
-    const seedField = controls.field("Grain seed", seed, bounds("noise.seed").help);
+    const seed = controls.number({ label: "Noise seed", value: 0, low: 0, high: 2 ** 32 - 1, onInput: (value) => recipe.change({ "noise.seed": Math.round(value) }), onCommit: commit });
+    const seedField = controls.field("Noise seed", seed, bounds("noise.seed").help);
     followers.push(({ noise }) => {
       mode.set(noise.mode);
       seed.show(noise.seed);
@@ -40,14 +40,14 @@
       seedField.classList.toggle("off", noise.mode !== "random");
       strength.enable(noise.mode !== "none");
     });
-    return controls.group("Grain", mode.element, strength.element, seedField);
+    return controls.group("Noise", mode.element, strength.element, seedField);
   }
 
-  /** How much grain in each layer, on top of the strength. */
-  function grainLayers(followers, facts) {
+  /** How much noise in each layer, on top of the strength. */
+  function noiseLayers(followers, facts) {
     const values = () => facts.layers.map((_, i) => recipe.get("noise.layers")[i] ?? 1);
     const faders = facts.layers.map((layer, i) => controls.fader({
-      label: `Grain in layer ${i + 1}, ${layer.resolution} pixels`, short: String(i + 1), group: layer.group, low: 0, high: 2, value: 1, reset: 1, help: bounds("noise.layers").help,
+      label: `Noise in layer ${i + 1}, ${layer.resolution} pixels`, short: String(i + 1), group: layer.group, low: 0, high: 2, value: 1, reset: 1, help: bounds("noise.layers").help,
       onInput: (value) => {
         const next = values();
         next[i] = value;
@@ -55,7 +55,7 @@
       }, onCommit: commit,
     }));
     followers.push(() => values().forEach((value, i) => faders[i].set(value)));
-    return h("div", { role: "group", "aria-label": "Grain in each layer" }, h("span", { class: "studio-label", text: "Grain in each layer" }), h("div", { class: "studio-faders" }, faders.map((fader) => fader.element)));
+    return h("div", { role: "group", "aria-label": "Noise in each layer" }, h("span", { class: "studio-label", text: "Noise in each layer" }), h("div", { class: "studio-faders" }, faders.map((fader) => fader.element)));
   }
 
   function frame(followers) {
@@ -124,7 +124,7 @@
       if (document.activeElement !== size.input) size.show(value.size ?? 0);
     });
     const sizeField = controls.field(`Saved size (0: the model's own ${facts.resolution} pixels)`, size, bounds("size").help);
-    return h("details", { class: "studio-group studio-more" }, h("summary", { text: "More" }), center.element, facts.has_noise ? grainLayers(followers, facts) : null, sizeField);
+    return h("details", { class: "studio-group studio-more" }, h("summary", { text: "More" }), center.element, facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
   }
 
   /** Build the panel for a model: {elements, follow(recipe)}. */
@@ -132,7 +132,7 @@
     const followers = [];
     const elements = [mixed(followers), character(followers, facts)];
     if (facts.c_dim > 0) elements.push(kinds(followers, facts));
-    if (facts.has_noise) elements.push(grain(followers));
+    if (facts.has_noise) elements.push(noise(followers));
     if (facts.has_transform) elements.push(frame(followers));
     elements.push(more(followers, facts));
     return { elements, follow: (value) => followers.forEach((update) => update(value)) };
