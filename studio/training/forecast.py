@@ -1,0 +1,67 @@
+"""What a run will come to on this device: a few real steps are timed before anyone waits for hours.
+
+The words are a judgement from measured trials, not a promise. Nothing is written to the run's folder.
+"""
+
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from studio.training import presets
+from studio.training.settings import Settings
+from studio.training.trainer import Clock, StepRandom
+
+WARM_UP_STEPS = 1
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Speed and memory as measured, and what they give in the time of the settings."""
+
+    images_per_second: float
+    memory_gigabytes: float
+    kimg: float
+    minutes: float
+    words: str
+
+
+def forecast(settings: Settings, *, steps: int = 4) -> Forecast:
+    """Take a few steps with fresh networks on the real pictures, and say what the given time or kimg means here.
+
+    Raises:
+        TrainingError: The settings or folders are wrong.
+    """
+    settings = presets.resolve(settings)
+    before = psutil.Process().memory_info().rss
+    trainer = presets.build_trainer(settings)
+    for step in range(WARM_UP_STEPS):
+        trainer.step(StepRandom(settings.seed, 0, step), Clock(step, 0, 0.0))
+    started = time.monotonic()
+    for step in range(WARM_UP_STEPS, WARM_UP_STEPS + steps):
+        trainer.step(StepRandom(settings.seed, 0, step), Clock(step, 0, 0.0))
+    speed = steps * trainer.images_per_step / (time.monotonic() - started)
+    memory = (psutil.Process().memory_info().rss - before) / 2**30
+    kimg = settings.kimg if settings.kimg is not None else speed * presets.require(settings.minutes) * 60 / 1000
+    minutes = kimg * 1000 / speed / 60
+    return Forecast(speed, max(memory, 0.0), kimg, minutes, describe(settings, kimg))
+
+
+def describe(settings: Settings, kimg: float) -> str:
+    """Say what to expect after ``kimg`` thousand pictures (pairs, for translators), from trials of the same kind.
+
+    Fine-tuned or grown runs are ahead of this; the thresholds hold for runs from scratch with a few thousand pictures.
+    """
+    if settings.family in presets.TRANSLATORS:
+        stages = [(0.5, "nothing but colour casts"), (3, "the palette and first strokes"), (15, "strokes, with ringing in flat areas")]
+        best = "strokes and palette of the target; more time sharpens them"
+    else:
+        size = (presets.require(settings.resolution) / 128) ** 0.5
+        stages = [
+            (5 * size, "blots of colour"),
+            (20 * size, "the composition, blurred"),
+            (60 * size, "recognisable subjects with noise"),
+            (400 * size, "clear subjects with some faults"),
+        ]
+        best = "clear, varied pictures, as far as the pictures and the size of the network allow"
+    return next((f"Expect {words}." for limit, words in stages if kimg < limit), f"Expect {best}.")
