@@ -103,9 +103,13 @@ class Person:
         if where.scheme in ("http", "https", "ws", "wss") and where.hostname != "127.0.0.1":
             self.troubles.append(f"asked another host: {request.url}")
 
-    def open(self):
+    def open(self, settle=True):
         self.page.goto(self.url)
-        self.settled()
+        return self.settled() if settle else self.ready()
+
+    def ready(self):
+        """Wait until the page has its session (where nothing is installed, no picture will come)."""
+        self.page.wait_for_function("window.studio?.session.token", timeout=30_000)
         return self
 
     def settled(self):

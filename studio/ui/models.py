@@ -204,14 +204,14 @@ def _lines(entry: Any) -> list[tuple[str, str]]:
         ("Origin", origin or source or "not stated in the file"),
         ("File", source if origin else ""),
         ("Kinds", kinds),
-        ("Weights", _weights(entry)),
+        ("Size", _weights(entry)),
         ("Credit", card.credit),
     ]
 
 
 def _weights(entry: Any) -> str:
     path, count = Path(entry.path), entry.card.parameters
-    words = [f"{count / 1e6:.1f} million" if count >= 10**5 else f"{count:,}"] if count else []
+    words = [f"{count / 1e6:.1f} million parameters" if count >= 10**5 else f"{count:,} parameters"] if count else []
     if path.is_file():
         size = path.stat().st_size
         words.append(f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,7 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
 
 
 def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
-    sha256 = entry.card.sha256
-    path = paths.cache_folder() / "tiles" / f"{sha256}-{VERSION}.webp" if _SHA.fullmatch(sha256) else None
+    path = _tile_path(entry)
     if path is not None and path.is_file():
         return path.read_bytes()
     data = media.encode_webp(make(), QUALITY)
@@ -67,6 +67,17 @@ def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
         with media.atomic_write(path) as file:
             file.write(data)
     return data
+
+
+def _tile_path(entry: Any) -> Path | None:
+    """Name the cached picture after the model file: its hash, or else its place and time; None when there is no file."""
+    name = entry.card.sha256
+    if not _SHA.fullmatch(name):
+        if not Path(entry.path).is_file():
+            return None
+        status = Path(entry.path).stat()
+        name = media.hash_bytes(f"{entry.path} {status.st_size} {status.st_mtime_ns}".encode())
+    return paths.cache_folder() / "tiles" / f"{name}-{VERSION}.webp"
 
 
 def preview_of(network: Any) -> bytes:

@@ -42,6 +42,22 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
+def serve():
+    """Start a studio of one's own: ``serve(ctx)``; it is closed after the module."""
+    started = []
+
+    def start(ctx):
+        started.append(Studio(ctx))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.close()
+        if hasattr(running.ctx.engine, "close"):
+            running.ctx.engine.close()
+
+
+@pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     """A studio with three generators, a translator, and an engine that answers at once."""
     running = Studio(fake_context(tmp_path_factory.mktemp("studio")))
@@ -54,10 +70,10 @@ def visit(chromium, studio):
     """Open the page: ``visit()`` gives a person; each is checked for trouble at the end."""
     people = []
 
-    def arrive(url=None, **context):
+    def arrive(url=None, settle=True, **context):
         person = Person(chromium, url or studio.url, **context)
         people.append(person)
-        return person.open()
+        return person.open(settle)
 
     yield arrive
     for person in people:

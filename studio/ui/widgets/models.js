@@ -77,9 +77,9 @@ async function follow(id, line) {
       continue;
     }
     if (answer.card) {
-      line.end(answer.say.replace(/^.*? is /, "Recognised: "), false);
-      status(answer.say);
+      line.end(`Recognised: ${answer.card.summary}. It is installed as ${answer.card.name}.`, false);
       await arrived(answer.card);
+      status(answer.say);
     } else if (!isStopped) {
       line.end(answer.refused, true);
       status(answer.refused, "error");
@@ -122,7 +122,7 @@ async function refresh() {
   empty.hidden = state.cards.length > 0 || !!state.refused;
   dropTitle.textContent = state.refused ? "Models of this studio" : "Drop model files here";
   if (state.refused) dropWords.textContent = state.refused;
-  chooseButton.hidden = !!state.refused;
+  chooseButton.hidden = !!state.refused || !state.cards.length;
   folder.textContent = answer.folder ? `Kept in ${answer.folder}` : "";
   if (!state.isFollowing) for (const job of answer.imports) refusalOf(() => follow(job.id, importLine(job.file)));
   state.isFollowing = true;
@@ -137,9 +137,9 @@ function draw(card) {
   const problem = h("p", { class: "studio-problem", role: "alert", hidden: true });
   const actions = h("div", { class: "actions" }, controls.button({ label: "Open", help: card.kind === "generator" ? "In Explore" : "In Restyle", onClick: () => open(card) }));
   const box = h("article", { class: "studio-card", role: "listitem", "data-name": card.name, "aria-label": card.name }, picture,
-    h("div", { class: "words" }, head, h("p", { class: "summary", text: card.summary, title: card.summary }),
-      h("dl", {}, card.lines.map(([what, value]) => h("div", { "data-what": what }, h("dt", { text: what }), h("dd", { text: value, title: value.length > 90 ? value : null })))),
-      card.notes.map((note) => h("p", { class: "note", text: note })), problem, actions));
+    h("div", { class: "words" }, head, h("p", { class: "summary", text: card.summary }), actions, problem),
+    h("div", { class: "about" }, h("dl", {}, card.lines.map(([what, value]) => h("div", { "data-what": what }, h("dt", { text: what }), h("dd", { text: value })))),
+      card.notes.map((note) => h("p", { class: "note", text: note }))));
   if (card.shipped) actions.append(h("span", { class: "studio-quiet", text: "Comes with the studio" }));
   else if (!state.refused) actions.append(controls.button({ label: "Rename", kind: "quiet", onClick: () => startRename(card, head, title, problem) }),
     controls.button({ label: "Remove", kind: "quiet", icon: "trash", iconOnly: true, help: "Undo brings it back", onClick: () => remove(card, box, problem) }));
