@@ -13,6 +13,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
+import psutil
 
 from studio.ui import shell
 from studio.ui.context import Context
@@ -124,6 +125,7 @@ def launch(settings: Settings | None = None, *, page: gr.Blocks | None = None, b
 
 def _serve(page: gr.Blocks, settings: Settings) -> None:
     """Say where the page is, serve until interrupted, and leave no dropped file behind."""
+    _tidy(settings)
     sys.stdout.write(f"The studio is open at {page.local_url} - press Ctrl+C to end it.\n")
     sys.stdout.flush()
     try:
@@ -132,3 +134,10 @@ def _serve(page: gr.Blocks, settings: Settings) -> None:
         shutil.rmtree(settings.uploads, ignore_errors=True)
         if settings.public:
             shutil.rmtree(settings.galleries, ignore_errors=True)
+
+
+def _tidy(settings: Settings) -> None:
+    """Delete what apps that were ended by force left behind: their folders are named after their process."""
+    for folder in (*settings.uploads.parent.glob("*"), *(settings.uploads.parent.parent / "visitors").glob("*")):
+        if folder.name.isdigit() and not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)

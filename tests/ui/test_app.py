@@ -1,6 +1,7 @@
 """How the page is put together and launched."""
 
 import asyncio
+import os
 import re
 
 import pytest
@@ -76,3 +77,14 @@ def test_a_page_sends_its_functions_nothing_but_checked_requests(page):
         for data in (None, [], "text", {"token": 5}, {"token": "x" * 999}, {}):
             answer = function(data)
             assert "error" in answer or function.__name__ == "hello", function.__name__
+
+
+def test_what_a_killed_app_left_behind_is_deleted_and_what_a_running_one_uses_is_not(tmp_path):
+    mine, gone = tmp_path / "uploads" / str(os.getpid()), tmp_path / "uploads" / str(2**22 + 1)
+    visitors = tmp_path / "visitors" / gone.name
+    for folder in (mine, gone, visitors):
+        folder.mkdir(parents=True)
+    app._tidy(Settings(uploads=mine))
+    assert mine.exists()
+    assert not gone.exists()
+    assert not visitors.exists()
