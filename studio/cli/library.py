@@ -40,13 +40,18 @@ def import_file(
 
     * `studio import latest_net_G.pth --name monet`
     """
-    from studio.ui.tiles import preview_of
-
     with common.progress(f"Importing {file.name}") as advance:
-        entry = make_library().import_file(file, name=name, progress=lambda share, *_: advance(share, 1.0), preview=preview_of)
+        entry = make_library().import_file(file, name=name, progress=lambda share, *_: advance(share, 1.0), preview=_preview)
     typer.echo(f"{entry.name} is ready: {_summary(entry.card)}")
     for note in entry.card.notes:
         typer.echo(f"  {note}")
+
+
+def _preview(network: Any) -> bytes:
+    """Draw the preview; torch is imported only for a file that was accepted."""
+    from studio.ui.tiles import preview_of
+
+    return preview_of(network)
 
 
 @models.callback()
