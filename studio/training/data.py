@@ -1,4 +1,4 @@
-"""Training pictures: a folder becomes one decoded, cropped, memory-mapped block; sub-folders are classes.
+"""Training pictures: a folder or zip becomes one decoded, cropped, memory-mapped block; sub-folders are classes.
 
 Broken files and duplicates are reported, never fatal. This is *not* augmentation (``augment.py``) and it never writes beside the pictures.
 """
@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from studio import paths
 from studio.errors import TrainingError
 from studio.training.crops import CROPS, square_crop
+from studio.training.sources import Source, find_sources
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 CACHE_VERSION = 3
 LARGEST_PIXELS = 100_000_000
 
@@ -80,34 +80,14 @@ class Pictures:
         return np.stack([self.picture(int(i)) for i in indices])
 
 
-def find_pictures(folders: Sequence[Path]) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
-    """List the pictures in folders, sorted, each with its class; one folder with sub-folders of pictures has classes.
-
-    Raises:
-        TrainingError: A folder is missing or holds no picture.
-    """
-    found: list[tuple[Path, str]] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise TrainingError(f"{folder}: there is no such folder. Choose a folder of pictures.")
-        files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in PICTURE_SUFFIXES and f.is_file())
-        if not files:
-            raise TrainingError(f"{folder}: no pictures in this folder. Use JPEG, PNG or WebP files; sub-folders become classes.")
-        found += [(f, f.relative_to(folder).parts[0] if f.parent != folder else "") for f in files]
-    names = sorted({name for _, name in found if name})
-    if len(folders) > 1 or len(names) < 2 or any(not name for _, name in found):
-        return [(f, 0) for f, _ in found], ()
-    return [(f, names.index(name)) for f, name in found], tuple(names)
-
-
-def read_pixels(path: Path, channels: int) -> UInt8:
+def read_pixels(file: BinaryIO, channels: int) -> UInt8:
     """Read one picture as uint8 ``[H, W, channels]``, upright; without an alpha channel it stands on white.
 
     Raises:
         OSError: The file is no picture, is damaged, or is larger than 100 megapixels.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             if opened.width * opened.height > LARGEST_PIXELS:
                 raise OSError(f"larger than {LARGEST_PIXELS // 1_000_000} megapixels")
             image = ImageOps.exif_transpose(opened)
@@ -137,29 +117,29 @@ def fit(pixels: UInt8, *, resolution: int, crop: str) -> UInt8:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def _key(files: Sequence[tuple[Path, int]], **options: Any) -> str:
+def _key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
     digest = hashlib.sha256(json.dumps([CACHE_VERSION, options], sort_keys=True).encode())
-    for path, label in files:
-        stat = path.stat()
-        digest.update(f"{path}|{label}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    for source, label in sources:
+        digest.update(f"{source.stamp}|{label}\n".encode())
     return digest.hexdigest()[:24]
 
 
 def _decode(
-    files: Sequence[tuple[Path, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: dict[str, list[tuple[str, str]]]
+    sources: Sequence[tuple[Source, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: dict[str, list[tuple[str, str]]]
 ) -> Iterator[tuple[UInt8, int, int]]:
     seen: dict[str, str] = {}
-    for path, label in files:
+    for source, label in sources:
         try:
-            pixels = read_pixels(path, channels)
+            with source.open() as file:
+                pixels = read_pixels(file, channels)
         except OSError as error:
-            problems["broken"].append((path.name, str(error)))
+            problems["broken"].append((source.name, str(error)))
             continue
         digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
         if digest in seen:
-            problems["duplicates"].append((path.name, seen[digest]))
+            problems["duplicates"].append((source.name, seen[digest]))
             continue
-        seen[digest] = path.name
+        seen[digest] = source.name
         yield fit_one(pixels), label, min(pixels.shape[:2])
 
 
@@ -175,7 +155,7 @@ def prepare(
     """Decode, crop and store the pictures once; the next call with the same files opens the stored block at once.
 
     Args:
-        folders: Where the pictures are; the sub-folders of a single folder are classes.
+        folders: Folders or zips of pictures; the sub-folders of a single one are classes.
         resolution: Side of the square, or the shorter side when ``crop`` is ``none``.
         crop: ``centre``, ``smart``, ``pad`` or ``none`` (whole picture, sizes differ).
         channels: 3, or 4 to keep transparency.
@@ -187,16 +167,16 @@ def prepare(
     """
     if crop not in CROPS:
         raise TrainingError(f"crop={crop!r} is not known. Use one of: {', '.join(CROPS)}.")
-    files, classes = find_pictures([f.resolve() for f in folders])
-    stem = (cache or paths.cache_folder() / "training") / _key(files, resolution=resolution, crop=crop, channels=channels)
+    sources, classes = find_sources([f.resolve() for f in folders])
+    stem = (cache or paths.cache_folder() / "training") / _key(sources, resolution=resolution, crop=crop, channels=channels)
     if not stem.with_suffix(".json").exists():
-        _write_block(stem, files, classes, resolution=resolution, crop=crop, channels=channels, progress=progress)
+        _write_block(stem, sources, classes, resolution=resolution, crop=crop, channels=channels, progress=progress)
     return _open_block(stem, channels)
 
 
 def _write_block(
     stem: Path,
-    files: Sequence[tuple[Path, int]],
+    sources: Sequence[tuple[Source, int]],
     classes: tuple[str, ...],
     *,
     resolution: int,
@@ -209,7 +189,7 @@ def _write_block(
     places, labels, offset, smallest = [], [], 0, 1 << 30
     pixels_file = stem.with_suffix(".part")
     with pixels_file.open("wb") as file:
-        decoded = _decode(files, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
+        decoded = _decode(sources, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
         for pixels, label, side in decoded:
             file.write(pixels.tobytes())
             places.append((offset, *pixels.shape[:2]))
@@ -217,10 +197,10 @@ def _write_block(
             offset += pixels.size
             smallest = min(smallest, side)
             if progress is not None and len(places) % 100 == 0:
-                progress(len(places), len(files))
+                progress(len(places), len(sources))
     if not places:
         pixels_file.unlink()
-        raise TrainingError(f"None of the {len(files)} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
+        raise TrainingError(f"None of the {len(sources)} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
     counts = tuple(int(n) for n in np.bincount(labels, minlength=max(1, len(classes))))
     report = Report(len(places), classes, counts, tuple(problems["broken"]), tuple(problems["duplicates"]), smallest)
     pixels_file.replace(stem.with_suffix(".bin"))

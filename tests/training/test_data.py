@@ -1,5 +1,6 @@
 """A folder becomes a block of pictures; nothing in it stops the others."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from studio.errors import TrainingError
-from studio.training import crops, data
+from studio.training import crops, data, sources
 
 
 def paint(path: Path, colour: tuple[int, ...], size: tuple[int, int] = (40, 60)) -> Path:
@@ -58,8 +59,9 @@ def test_a_changed_folder_is_decoded_anew(folder: Path, tmp_path: Path) -> None:
 
 def test_transparency_stands_on_white_or_is_kept(tmp_path: Path) -> None:
     file = paint(tmp_path / "clear.png", (255, 0, 0, 0))
-    assert data.read_pixels(file, 3)[0, 0].tolist() == [255, 255, 255]
-    assert data.read_pixels(file, 4).shape == (60, 40, 4)
+    with file.open("rb") as clear:
+        assert data.read_pixels(clear, 3)[0, 0].tolist() == [255, 255, 255]
+        assert data.read_pixels(clear, 4).shape == (60, 40, 4)
 
 
 def test_pictures_keep_their_shape_for_translators(tmp_path: Path) -> None:
@@ -69,10 +71,28 @@ def test_pictures_keep_their_shape_for_translators(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_refused_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no pictures in this folder\. Use JPEG"):
-        data.find_pictures([tmp_path])
+    with pytest.raises(TrainingError, match=r"no pictures in it\. Use JPEG"):
+        sources.find_sources([tmp_path])
     with pytest.raises(TrainingError, match="no such folder"):
-        data.find_pictures([tmp_path / "nowhere"])
+        sources.find_sources([tmp_path / "nowhere"])
+
+
+def test_a_zip_gives_the_same_pictures_as_its_folder(folder: Path, tmp_path: Path) -> None:
+    for name in ("flat.zip", "nested.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file in folder.rglob("*.png"):
+                archive.write(file, file.relative_to(folder if name == "flat.zip" else folder.parent))
+            archive.writestr("__MACOSX/apple/._0.png", b"nothing")
+        packed = data.prepare([tmp_path / name], resolution=16, crop="centre", cache=tmp_path)
+        plain = data.prepare([folder], resolution=16, crop="centre", cache=tmp_path)
+        assert packed.classes == plain.classes
+        assert np.array_equal(packed.batch(range(8)), plain.batch(range(8)))
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"la la la")
+    with pytest.raises(TrainingError, match="neither a folder nor a zip"):
+        sources.find_sources([tmp_path / "song.mp3"])
 
 
 def test_the_square_root_lies_between_fair_to_pictures_and_fair_to_classes() -> None:
