@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from importlib import import_module, resources
-from importlib.util import find_spec
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -72,7 +71,7 @@ def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
 
 
 def _tabs() -> list[Any]:
-    return [import_module(f"studio.ui.{name}") for name in TABS if find_spec(f"studio.ui.{name}")]
+    return [import_module(f"studio.ui.{name}") for name in TABS]
 
 
 def head() -> str:

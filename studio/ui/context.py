@@ -16,7 +16,7 @@ from studio.errors import StudioError
 from studio.media import ImageArray, encode_jpeg, thumbnail
 from studio.recipe import Bounds, Recipe, Restyle, bounds_of
 from studio.ui.payloads import Fields, Payload, data_url
-from studio.ui.session import Session, SessionStore
+from studio.ui.session import Session, SessionGoneError, SessionStore
 from studio.ui.settings import Settings
 from studio.worker import Priority
 
@@ -76,6 +76,8 @@ def endpoint(ctx: Context, kind: type[P], handler: Callable[[Context, Session, P
             request = kind.read(Fields(data))
             with ctx.sessions.call(request.token) as session:
                 return handler(ctx, session, request)
+        except SessionGoneError as error:
+            return {"error": str(error), "gone": True}
         except StudioError as error:
             log.info("%s: %s %s", handler.__name__, error, error.detail)
             return {"error": str(error)}

@@ -89,8 +89,8 @@ def record(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
 
 
 def settle(ctx: Context, session: Session, request: SettleRequest) -> Answer:
-    """Draw a recipe in full quality when the hand let go; ``gather`` puts the picture into the strip."""
-    image = ctx.engine.render(request.recipe)
+    """Draw a recipe in full quality, in the model's own size, when the hand let go; ``gather`` puts it into the strip."""
+    image = ctx.engine.render(replace(request.recipe, size=None))
     answer: Answer = {"url": image_url(image, quality=FULL_QUALITY)}
     if request.gather:
         answer["item"] = shell.strip_entry(session.add_picture(request.recipe, jpeg(image, size=THUMBNAIL)))
@@ -114,7 +114,7 @@ def redo(ctx: Context, session: Session, request: Payload) -> Answer:
 def before(ctx: Context, session: Session, request: Payload) -> Answer:
     """Draw the step before this one, to compare with (the page forgets it when it is reloaded)."""
     recipe = session.history.before
-    return {"url": image_url(ctx.engine.render(recipe), quality=FULL_QUALITY) if recipe else None}
+    return {"url": image_url(ctx.engine.render(replace(recipe, size=None)), quality=FULL_QUALITY) if recipe else None}
 
 
 def save(ctx: Context, session: Session, request: RecipeRequest) -> Answer:

@@ -25,6 +25,10 @@ STRIP_LENGTH = 60
 CALLS_PER_SESSION = 12
 
 
+class SessionGoneError(StudioError):
+    """The token is unknown: the app was started anew, or the page was away for long. The page then asks for another."""
+
+
 class History:
     """The undo stack: recipes in the order they were made, and where in it the page is now."""
 
@@ -173,12 +177,13 @@ class SessionStore:
         """Lend the session of a token for one request.
 
         Raises:
-            StudioError: The token is unknown, or too much is being asked at once.
+            SessionGoneError: The token is unknown.
+            StudioError: Too much is being asked at once.
         """
         with self._lock:
             session = self._sessions.get(token)
             if session is None:
-                raise StudioError("This page was away for too long. Reload it to go on.")
+                raise SessionGoneError("This page was away for too long. Reload it to go on.")
             if session.calls >= CALLS_PER_SESSION or self._calls >= self._max_calls:
                 raise StudioError("The studio is busy with earlier requests. Wait a moment.")
             session.calls += 1

@@ -161,3 +161,15 @@ def test_previews_leave_no_files_behind(person, studio):
     for _ in range(5):
         person.random()
     assert [path for path in studio.ctx.settings.uploads.rglob("*") if path.is_file() and path.suffix in (".jpg", ".png", ".webp")] == []
+
+
+def test_a_page_that_stays_open_goes_on_when_the_server_forgot_it(visit, studio):
+    person = visit()
+    person.random()
+    person.page.wait_for_timeout(400)
+    studio.ctx.sessions._sessions.clear()
+    person.wait_code(person.random().recipe())
+    person.wait_code(person.random().recipe())
+    assert person.say() == ""
+    person.page.keyboard.press("z")
+    person.wait_say("Undone.")

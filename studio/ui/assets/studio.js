@@ -59,8 +59,29 @@
   /** Call a Python function of a widget with the session's token; throws Refused with the sentence to show. */
   async function call(server, name, payload = {}) {
     await session.ready;
-    return callBare(server, name, { token: session.token, ...payload });
+    const { token } = session;
+    try {
+      return await callBare(server, name, { token, ...payload });
+    } catch (error) {
+      if (!error.isGone) throw error;
+      await renew(token);
+      return callBare(server, name, { token: session.token, ...payload });
+    }
   }
+
+  /** The server forgot this session (it was started anew): take another and go on with what is on the page. */
+  let renewing = null;
+  function renew(token) {
+    if (session.token !== token) return Promise.resolve();
+    renewing ||= hello().then((answer) => {
+      session.token = answer.token;
+      sessionStorage.setItem(TOKEN, answer.token);
+      emit("steps", answer.steps);
+    }).finally(() => { renewing = null; });
+    return renewing;
+  }
+
+  const hello = () => callBare(session.server, "hello", { token: session.token || sessionStorage.getItem(TOKEN) || "", recipe: recipe.value || read(localStorage, RECIPE) });
 
   async function callBare(server, name, payload) {
     let answer;
@@ -69,7 +90,7 @@
     } catch (error) {
       throw new Refused("The studio does not answer. Is it still running?");
     }
-    if (answer && answer.error) throw new Refused(answer.error);
+    if (answer && answer.error) throw Object.assign(new Refused(answer.error), { isGone: answer.gone === true });
     return answer;
   }
 
@@ -114,6 +135,7 @@
   // ---- session -----------------------------------------------------------------------------------------------
   let isReady;
   const session = {
+    server: null,
     token: "",
     ready: new Promise((resolve) => { isReady = resolve; }),
     bounds: {},
@@ -124,15 +146,12 @@
 
   /** Greet the server once; the token lives in this browser tab, the last recipe in this browser. */
   async function start(server) {
-    const answer = await guarded(() => callBare(server, "hello", {
-      token: sessionStorage.getItem(TOKEN) || "",
-      recipe: read(localStorage, RECIPE),
-    }));
+    session.server = server;
+    const answer = await guarded(hello);
     if (!answer) return;
     session.token = answer.token;
     sessionStorage.setItem(TOKEN, answer.token);
     Object.assign(session, { bounds: answer.bounds, defaults: answer.defaults, models: answer.models, settings: answer.settings });
-    model.server = server;
     model.facts = answer.model;
     recipe.value = answer.recipe;
     isReady();
@@ -199,11 +218,10 @@
 
   // ---- the model ---------------------------------------------------------------------------------------------
   const model = {
-    server: null,
     facts: null,
     async facts_of(name) {
       emit("loading", name);
-      const facts = await guarded(() => call(model.server, "model_facts", { name }));
+      const facts = await guarded(() => call(session.server, "model_facts", { name }));
       emit("loaded", name);
       if (!facts) return null;
       model.facts = facts;
@@ -231,7 +249,7 @@
     },
     /** Ask again what is installed (after an import, a rename, a removal). */
     async refresh() {
-      const answer = await guarded(() => call(model.server, "list_models"));
+      const answer = await guarded(() => call(session.server, "list_models"));
       if (!answer) return;
       session.models = answer.models;
       emit("models", answer.models);
