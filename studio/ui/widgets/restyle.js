@@ -285,12 +285,12 @@ async function putAway(photo) {
   if (!answer) return;
   const place = state.photos.indexOf(photo);
   state.photos.splice(place, 1);
-  if (photo.id === state.at) select(state.photos[Math.min(place, state.photos.length - 1)] || null);
-  else drawRow();
   state.away = { photo, place };
   bringBack.hidden = false;
+  if (photo.id === state.at) select(state.photos[Math.min(place, state.photos.length - 1)] || null);
+  else drawRow();
   status(answer.say);
-  row.querySelector("button")?.focus();
+  (state.photos.length ? row.querySelector("button") : bringBack).focus();
 }
 
 async function undoAway() {
