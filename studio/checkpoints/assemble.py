@@ -7,8 +7,7 @@ nothing. This module does *not* know formats or paths.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,37 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from studio.checkpoints.bounds import check_config
-from studio.checkpoints.card import LICENCE_UNKNOWN, ModelCard
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.outline import Outline
 from studio.checkpoints.records import Stored, shorten
 from studio.errors import DamagedFileError, StudioError, TooBigError, UnsafeFileError
-from studio.models.common import FAMILIES, Config, build
+from studio.models.common import FAMILIES, build
 
 MAX_TENSOR_BYTES = 8 << 30
 SLACK_BYTES = 16 << 20
 NAMED = 5
-
-
-@dataclass(slots=True)
-class Draft:
-    """A network that a format recognised in a file, before anything was built or read.
-
-    ``weights`` holds a still stored tensor for every name of the network's ``state_dict``; names ending in one of
-    ``derivable`` may be absent, their values follow from the configuration.
-    """
-
-    format: str
-    family: str
-    config: Config
-    weights: dict[str, Stored]
-    derivable: dict[str, Stored] = field(default_factory=dict)
-    licence: str = LICENCE_UNKNOWN
-    origin: str = "unknown"
-    notes: list[str] = field(default_factory=list)
-    finish: Callable[[nn.Module], None] | None = None
-    """Something to compute once the network stands (a missing average style)."""
-    card: ModelCard | None = None
-    """The card that came with the file, if it is one of our own."""
 
 
 def assemble(draft: Draft, *, file_bytes: int) -> nn.Module:

@@ -11,7 +11,6 @@ from typing import Any
 
 from studio.checkpoints.records import shorten
 from studio.errors import DamagedFileError, TooBigError
-from studio.models.ops import ACTIVATIONS
 from studio.models.stylegan3_plan import plan_layers
 
 MAX_RESOLUTION = 4096
@@ -59,7 +58,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
 }
 WORDS: dict[str, tuple[str, ...]] = {
     "architecture": ("skip", "orig", "resnet"),
-    "activation": tuple(ACTIVATIONS),
+    "activation": ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"),
     "norm": ("instance", "instance-affine", "batch", "none"),
     "downsample": ("strided", "antialias"),
     "upsample": ("transposed", "antialias", "resize"),

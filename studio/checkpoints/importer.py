@@ -13,7 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studio.checkpoints.bounds import check_config
 from studio.checkpoints.card import ModelCard
+from studio.checkpoints.contents import read_contents
+from studio.checkpoints.formats import recognise
 from studio.checkpoints.opening import named_errors, opened
 from studio.errors import StudioError
 
@@ -37,17 +40,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _convert(source: Path, result: Path, name: str) -> dict[str, Any]:
-    from studio.checkpoints.contents import read_contents
-
     with named_errors(name), opened(source) as file:
         _answer({"share": 0.0, "what": "Reading"})
-        contents = read_contents(file.data)
+        draft = recognise(read_contents(file.data))
+        check_config(draft.family, draft.config)
         _limit_memory(None)
         from studio.checkpoints import loader
 
         _limit_memory(_used_now() + BUILD_BYTES + 4 * file.size)
         _answer({"share": 0.3, "what": "Building the network"})
-        network = loader.network_from(contents, file, name)
+        network = loader.network_from(draft, file, name)
         _answer({"share": 0.7, "what": "Writing"})
         card = typing.cast(ModelCard, network.card)
         loader.save(network, result, card)

@@ -15,9 +15,10 @@ from torch import nn
 
 from studio import paths
 from studio.accel.device import pick_device
-from studio.checkpoints.assemble import Draft, assemble
+from studio.checkpoints.assemble import assemble
 from studio.checkpoints.card import ModelCard
-from studio.checkpoints.contents import Contents, read_contents
+from studio.checkpoints.contents import read_contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats import recognise
 from studio.checkpoints.library import Library
 from studio.checkpoints.opening import Source, named_errors, opened
@@ -64,16 +65,15 @@ def load_file(path: Path) -> nn.Module:
         StudioError: One sentence that starts with the file's name.
     """
     with named_errors(path.name), opened(path) as source:
-        return network_from(read_contents(source.data), source, path.name)
+        return network_from(recognise(read_contents(source.data)), source, path.name)
 
 
-def network_from(contents: Contents, source: Source, name: str) -> nn.Module:
-    """Recognise the format of a file's contents and build its network.
+def network_from(draft: Draft, source: Source, name: str) -> nn.Module:
+    """Build the network that a format recognised, with its ``card``.
 
     Raises:
-        StudioError: None of the formats fits, or one does and the file is broken; without the file's name.
+        StudioError: The draft does not fit the network, or holds impossible values; without the file's name.
     """
-    draft = recognise(contents)
     network = assemble(draft, file_bytes=source.size)
     network.card = _card(network, draft, name, source)  # type: ignore[assignment]
     return network

@@ -1,7 +1,11 @@
 """A user's file is never the textbook one: other sizes, wrappers, prefixes, classes, precisions, and near misses."""
 
 import argparse
+import os
+import subprocess
+import sys
 from collections import OrderedDict
+from pathlib import Path
 
 import checkpoint_craft as craft
 import pytest
@@ -9,8 +13,10 @@ import torch
 import toys
 
 import studio
+from studio.checkpoints import bounds
 from studio.errors import DamagedFileError, UnknownModelError, UnsafeFileError
 from studio.models.common import build
+from studio.models.ops import ACTIVATIONS
 
 
 @pytest.fixture
@@ -318,3 +324,13 @@ def test_a_studio_file_of_impossible_settings_is_refused(settings, tmp_path):
     path = toys.save_toy(tmp_path, network=network)
     with pytest.raises(studio.errors.CheckpointError, match=" says "):
         studio.load(path, device="cpu")
+
+
+def test_the_bounds_know_every_activation_of_the_networks():
+    assert set(bounds.WORDS["activation"]) == set(ACTIVATIONS)
+
+
+def test_a_file_is_recognised_without_torch():
+    program = "import sys; import studio.checkpoints.importer, studio.checkpoints.library; sys.exit('torch' in sys.modules)"
+    folder = str(Path(studio.__file__).parent.parent)
+    assert subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": folder}, check=False).returncode == 0

@@ -13,6 +13,7 @@ import toys
 from safetensors.torch import save as save_safetensors
 
 from studio.checkpoints.contents import read_contents
+from studio.checkpoints.formats import recognise
 from studio.checkpoints.loader import network_from
 from studio.checkpoints.opening import Source, named_errors
 from studio.errors import StudioError
@@ -74,7 +75,7 @@ def run(data):
     try:
         with named_errors("fuzz"):
             if data:
-                network_from(read_contents(view), Source(view, len(data), ""), "fuzz")
+                network_from(recognise(read_contents(view)), Source(view, len(data), ""), "fuzz")
     except StudioError as error:
         assert str(error).startswith("fuzz ") and len(str(error)) < 2000
         return type(error).__name__

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats import junyanz, nvidia2, nvidia3, own, rosinality, tensorflow, unsupported
 
 Reader = Callable[[Contents], Draft | None]

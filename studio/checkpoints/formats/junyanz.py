@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.states import State, states
 from studio.checkpoints.records import Stored, constant
 from studio.errors import DamagedFileError

@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from studio.checkpoints.assemble import Draft
+from numpy.typing import NDArray
+
 from studio.checkpoints.bounds import check_filter, check_integer
 from studio.checkpoints.card import LICENCE_NVIDIA
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.nvidia import find, mapping_depth
 from studio.checkpoints.formats.states import State
-from studio.checkpoints.records import Stored, constant, shorten
+from studio.checkpoints.records import Derived, Stored, shorten
 from studio.errors import DamagedFileError, UnknownModelError
-from studio.models.ops import setup_filter
 
 FORMAT = "StyleGAN2 (NVIDIA)"
 BLOCK = re.compile(r"synthesis\.b(\d{1,7})\.")
@@ -108,4 +109,12 @@ def resample_filter(said: Any) -> Any:
 def resample_buffers(taps: Any) -> dict[str, Stored]:
     """Offer the low-pass filter that follows from ``taps``, for files that do not hold it."""
     check_filter("resample_filter", taps)
-    return {"resample_filter": constant(setup_filter(taps).numpy())}
+    sides = 1 if len(taps) >= 8 else 2
+    return {"resample_filter": Derived((len(taps),) * sides, 0, lambda: _filter(taps))}
+
+
+def _filter(taps: Any) -> NDArray[Any]:
+    from studio.models.ops import setup_filter
+
+    values: NDArray[Any] = setup_filter(taps).numpy()
+    return values

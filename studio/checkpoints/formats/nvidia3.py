@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.card import LICENCE_NVIDIA
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.nvidia import Found, find, mapping_depth
 from studio.errors import DamagedFileError
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.card import ModelCard
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.safetensors_io import HEADER, parse_own_header
 
 FORMAT = "studio"

@@ -9,20 +9,17 @@ Reference:
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.card import LICENCE_UNKNOWN
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.nvidia2 import FILTER, resample_buffers, sizes
 from studio.checkpoints.formats.states import State, is_tensor, states
 from studio.checkpoints.records import Derived, Stored, constant, derive, shorten
 from studio.errors import DamagedFileError
-from studio.models.common import LatentGenerator
 
 FORMAT = "StyleGAN2 (rosinality)"
 SIGNATURE = ("input.input", "style.1.weight", "conv1.conv.weight", "to_rgb1.conv.weight", "convs.0.conv.weight")
@@ -74,13 +71,14 @@ def _draft(state: State, present: list[str]) -> Draft:
     )
 
 
-def fill_average(network: nn.Module) -> None:
+def fill_average(network: Any) -> None:
     """Set ``w_avg`` to the mean style of 10,000 latents, the same on every computer."""
-    G = cast(LatentGenerator, network)
-    z = torch.from_numpy(np.random.RandomState(0).randn(AVERAGE_SAMPLES, G.z_dim).astype(np.float32))
+    import torch
+
+    z = torch.from_numpy(np.random.RandomState(0).randn(AVERAGE_SAMPLES, network.z_dim).astype(np.float32))
     with torch.no_grad():
-        total = sum(G.mapping(part)[:, 0].double().sum(dim=0) for part in torch.tensor_split(z, 10))
-        G.w_avg.copy_(total / AVERAGE_SAMPLES)
+        total = sum(network.mapping(part)[:, 0].double().sum(dim=0) for part in torch.tensor_split(z, 10))
+        network.w_avg.copy_(total / AVERAGE_SAMPLES)
 
 
 def _mapped(state: State) -> dict[str, Stored]:

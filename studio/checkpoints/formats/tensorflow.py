@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.bounds import check_integer
 from studio.checkpoints.card import LICENCE_NVIDIA
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.nvidia2 import resample_buffers, resample_filter, sizes
 from studio.checkpoints.formats.states import State, is_tensor
 from studio.checkpoints.records import Bundle, Derived, Stored, constant, derive, shorten

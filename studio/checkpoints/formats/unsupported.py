@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from studio.checkpoints.assemble import Draft
 from studio.checkpoints.contents import Contents
+from studio.checkpoints.draft import Draft
 from studio.checkpoints.formats.states import State, states
 from studio.checkpoints.records import Network, Walk, shorten
 from studio.errors import UnknownModelError
