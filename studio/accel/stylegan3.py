@@ -32,14 +32,16 @@ TILE_WIDTH, TILE_HEIGHT = 32, 96
 
 
 def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) -> list[Candidate]:
-    """Return the fast paths of a StyleGAN3 generator on a CPU: the fused kernels, for ``auto`` also with bfloat16.
+    """Return the fast paths of a StyleGAN3 generator: on a CPU the fused kernels, for ``auto`` also with bfloat16; else half precision.
 
     Args:
         net: The generator, in eval mode.
         precision: ``exact`` (relative L2 under 1e-5) or ``auto`` (PSNR over 45 dB).
         device: Where the pictures are to be made.
     """
-    if device.type != "cpu" or not all(is_supported(layer) for layer in net.synthesis.layers):
+    if device.type != "cpu":
+        return [Candidate("half", partial(HalfSynthesis, net.synthesis))] if precision == "auto" else []
+    if not all(is_supported(layer) for layer in net.synthesis.layers):
         return []
     tolerance = AUTO_TOLERANCE if precision == "auto" else EXACT_TOLERANCE
     build = partial(FusedSynthesis, net.synthesis, tolerance=tolerance)
@@ -232,3 +234,34 @@ class FusedSynthesis:
         if self.rgb.conv_clamp is not None:
             y = y.clamp(-self.rgb.conv_clamp, self.rgb.conv_clamp)
         return (y * self.output_scale).permute(0, 3, 1, 2).contiguous()
+
+
+class HalfSynthesis:
+    """The plain synthesis with its finest layers in float16, as the published networks run on a GPU."""
+
+    FINEST = 4
+    """How many of the finest resolutions are computed in float16."""
+
+    def __init__(self, synthesis: SynthesisNetwork) -> None:
+        self.net = deepcopy(synthesis)
+        plans = synthesis.plans
+        self.dtypes = [torch.float16 if plan.after.rate * 2**self.FINEST > plans[-1].after.rate else torch.float32 for plan in plans]
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        ws: Tensor,
+        *,
+        noise_mode: str = "const",
+        noise_strength: float = 1.0,
+        noise_layers: Sequence[float] = (),
+        noise_generator: Any = None,
+        transform: Tensor | None = None,
+    ) -> Tensor:
+        """Make pictures; see :meth:`studio.models.stylegan3.SynthesisNetwork.forward`."""
+        first, *others = ws.to(torch.float32).unbind(1)
+        x = self.net.input(first, transform)
+        for layer, w, dtype in zip(self.net.layers, others, self.dtypes, strict=True):
+            x = layer(x.to(dtype), w)
+        pictures: Tensor = x.to(torch.float32) * self.net.output_scale
+        return pictures

@@ -172,19 +172,19 @@ class SynthesisLayer(nn.Module):
         return styles * self.magnitude_ema.rsqrt(), (styles.square() @ energy.T + 1e-8).rsqrt()
 
     def unit_weight(self) -> Tensor:
-        """Return the convolution's weight ``[out, in, k, k]`` as it is used: filters of unit mean square, except for RGB."""
+        """Return the convolution's weight ``[out, in, k, k]`` as it is used: filters of unit norm, except for RGB."""
         if self.plan.is_rgb:
             return self.weight
-        return self.weight * self.weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
+        return self.weight * self.weight.square().sum((1, 2, 3), keepdim=True).rsqrt()
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Apply the layer with styles from ``w [n, w_dim]``."""
+        """Apply the layer with styles from ``w [n, w_dim]``, in the dtype of ``x``."""
         if self.training:
-            self.magnitude_ema.copy_(x.detach().square().mean().lerp(self.magnitude_ema, self.magnitude_ema_beta))
+            self.magnitude_ema.copy_(x.detach().float().square().mean().lerp(self.magnitude_ema, self.magnitude_ema_beta))
         before, after = self.scales(w)
-        x = F.conv2d(x * before[..., None, None], self.unit_weight(), padding=self.plan.kernel - 1)
+        x = F.conv2d(x * before.to(x.dtype)[..., None, None], self.unit_weight().to(x.dtype), padding=self.plan.kernel - 1)
         if after is not None:
-            x = x * after[..., None, None]
+            x = x * after.to(x.dtype)[..., None, None]
         return filtered_lrelu(
             x,
             self.up_filter,

@@ -10,7 +10,7 @@ from torch import Tensor
 from studio.errors import StudioError
 from studio.models.common import LatentGenerator, build
 from studio.models.stylegan3 import StyleGAN3Generator
-from studio.models.stylegan3_plan import plan_bands
+from studio.models.stylegan3_plan import plan_bands, plan_layers
 
 CONFIG_R = {"conv_kernel": 1, "use_radial_filters": True}
 
@@ -39,7 +39,7 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 
 @pytest.mark.parametrize("config", [{}, CONFIG_R], ids=["t", "r"])
-@pytest.mark.parametrize("resolution", [8, 16, 64])
+@pytest.mark.parametrize("resolution", [8, 16, 32])
 def test_pictures_have_the_promised_shape_and_are_finite(resolution: int, config: dict[str, Any]) -> None:
     G = make(resolution, img_channels=4, **config)
     ws = styles(G, 2)
@@ -83,14 +83,24 @@ def test_weights_carry_the_published_names() -> None:
 
 
 def test_the_1024_pixel_generator_has_the_published_layers() -> None:
-    with torch.device("meta"):
-        G = StyleGAN3Generator(z_dim=512, c_dim=0, w_dim=512, img_resolution=1024, img_channels=3)
+    plans = plan_layers(
+        img_resolution=1024,
+        img_channels=3,
+        num_layers=14,
+        num_critical=2,
+        cutoffs=(2.0, 2**2.1, 2**0.3),
+        margin_size=10,
+        channels=None,
+        channel_base=32768,
+        channel_max=512,
+        conv_kernel=3,
+        filter_size=6,
+        lrelu_upsampling=2,
+        use_radial_filters=False,
+    )
     sizes = [36, 36, 52, 52, 84, 148, 148, 276, 276, 532, 1044, 1044, 1044, 1024, 1024]
     widths = [512, 512, 512, 512, 512, 512, 512, 323, 203, 128, 81, 51, 32, 32, 3]
-    assert [plan.name for plan in G.synthesis.plans] == [
-        f"L{i}_{size}_{width}" for i, (size, width) in enumerate(zip(sizes, widths, strict=True))
-    ]
-    assert G.num_ws == 16
+    assert [plan.name for plan in plans] == [f"L{i}_{size}_{width}" for i, (size, width) in enumerate(zip(sizes, widths, strict=True))]
 
 
 def test_cutoffs_grow_to_the_nyquist_limit_and_never_pass_it() -> None:
