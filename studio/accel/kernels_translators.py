@@ -34,43 +34,46 @@ def _source(index: int, size: int, mode: int) -> int:
 
 
 @numba.njit
-def _fill_borders(out: Any, line: int, width: int, channels: int, left: int, right: int, mode: int) -> None:
-    """Fill the ``left`` and ``right`` border of one row whose ``width`` inner pixels, from ``line + left * channels``, are done."""
+def _fill_borders(out: Any, line: int, width: int, channels: int, pixel: int, left: int, right: int, mode: int) -> None:
+    """Fill the ``left`` and ``right`` border of the row at ``line`` whose ``width`` inner pixels are done."""
     zero = splat(numba.float32(0.0))
     for border in range(left + right):
         column = border - left if border < left else width + border - left
         source = _source(column, width, mode)
-        target = line + (left + column) * channels
+        target = line + (left + column) * pixel
         for c in range(0, channels, LANES):
-            store(out, target + c, zero if source < 0 else load(out, line + (left + source) * channels + c))
+            store(out, target + c, zero if source < 0 else load(out, line + (left + source) * pixel + c))
 
 
 @numba.njit
-def _clear(out: Any, line: int, count: int) -> None:
+def _clear(out: Any, line: int, width: int, channels: int, pixel: int) -> None:
+    """Write zeros to a whole row of ``width`` pixels."""
     zero = splat(numba.float32(0.0))
-    for i in range(0, count, LANES):
-        store(out, line + i, zero)
+    for x in range(width):
+        for c in range(0, channels, LANES):
+            store(out, line + x * pixel + c, zero)
 
 
 @numba.njit
-def _sums(start: int, stop: int, values: Any, block: Any) -> None:
+def _sums(start: int, stop: int, planes: Any, block: Any) -> None:
     """Sum ``v - k`` and its square per channel, for each row; ``k`` is the channel's first value (it keeps precision).
 
-    Arguments: values, reference [channels], sums [rows, 2, channels] (float32), width, channels.
+    Rows are those of all planes, one plane after the other. Arguments: four planes, reference [channels], sums [rows, 2,
+    channels] (float32), rows of a plane, width, channels, distance of pixels, distance of rows.
     """
-    reference, sums = f32_pointer(block[1]), f32_pointer(block[2])
-    width, channels = block[3], block[4]
+    reference, sums = f32_pointer(block[4]), f32_pointer(block[5])
+    rows, width, channels, pixel, pitch = block[6], block[7], block[8], block[9], block[10]
     wide = channels - channels % (4 * LANES)
     zero = splat(numba.float32(0.0))
     for row in range(start, stop):
-        line, target = row * width * channels, row * 2 * channels
+        values, line, target = planes[row // rows], row % rows * pitch, row * 2 * channels
         for c in range(0, wide, 4 * LANES):
             k0, k1 = load(reference, c), load(reference, c + LANES)
             k2, k3 = load(reference, c + 2 * LANES), load(reference, c + 3 * LANES)
             s0, s1, s2, s3 = zero, zero, zero, zero
             q0, q1, q2, q3 = zero, zero, zero, zero
             for x in range(width):
-                at = line + x * channels + c
+                at = line + x * pixel + c
                 v0, v1 = sub(load(values, at), k0), sub(load(values, at + LANES), k1)
                 v2, v3 = sub(load(values, at + 2 * LANES), k2), sub(load(values, at + 3 * LANES), k3)
                 s0, s1, s2, s3 = add(s0, v0), add(s1, v1), add(s2, v2), add(s3, v3)
@@ -86,18 +89,18 @@ def _sums(start: int, stop: int, values: Any, block: Any) -> None:
         for c in range(wide, channels, LANES):
             k0, s0, q0 = load(reference, c), zero, zero
             for x in range(width):
-                v0 = sub(load(values, line + x * channels + c), k0)
+                v0 = sub(load(values, line + x * pixel + c), k0)
                 s0, q0 = add(s0, v0), fma(v0, v0, q0)
             store(sums, target + c, s0)
             store(sums, target + channels + c, q0)
 
 
 def _sums_f32(start: int, stop: int, block: Any) -> None:
-    _sums(start, stop, f32_pointer(block[0]), block)
+    _sums(start, stop, (f32_pointer(block[0]), f32_pointer(block[1]), f32_pointer(block[2]), f32_pointer(block[3])), block)
 
 
 def _sums_bf16(start: int, stop: int, block: Any) -> None:
-    _sums(start, stop, u16_pointer(block[0]), block)
+    _sums(start, stop, (u16_pointer(block[0]), u16_pointer(block[1]), u16_pointer(block[2]), u16_pointer(block[3])), block)
 
 
 def _finish(start: int, stop: int, block: Any) -> None:
@@ -132,33 +135,33 @@ def _normalise(start: int, stop: int, planes: Any, residual: Any, out: Any, bloc
 
     The values lie in one plane, or (``split`` = 1) in four: one for even rows and columns, even rows and odd columns, and so
     on, as a transposed convolution is computed. Arguments: four planes, affine [2, channels], residual, out, height, width,
-    channels, distance of pixels in a plane, split, top, left, bottom, right, border mode, slope, whether there is a residual,
-    its border (on all sides).
+    channels, distances of pixels and of rows in a plane, split, top, left, bottom, right, border mode, slope, whether there
+    is a residual, its border (on all sides), distance of pixels in ``out``.
     """
     affine = f32_pointer(block[4])
-    height, width, channels, pixel, split = block[7], block[8], block[9], block[10], block[11]
-    top, left, right, mode = block[12], block[13], block[15], block[16]
-    slope, has_residual, border = splat(float_value(block[17])), block[18], block[19]
-    plane_width, pitch = width >> split, (left + width + right) * channels
+    height, width, channels, pixel, plane_pitch, split = block[7], block[8], block[9], block[10], block[11], block[12]
+    top, left, right, mode = block[13], block[14], block[16], block[17]
+    slope, has_residual, border, out_pixel = splat(float_value(block[18])), block[19], block[20], block[21]
+    pitch = (left + width + right) * out_pixel
     for row in range(start, stop):
         line = row * pitch
         y = _source(row - top, height, mode)
         if y < 0:
-            _clear(out, line, pitch)
+            _clear(out, line, left + width + right, channels, out_pixel)
             continue
         even, odd = planes[2 * (y & split)], planes[2 * (y & split) + split]
-        source = (y >> split) * plane_width * pixel
+        source = (y >> split) * plane_pitch
         beside = ((y + border) * (width + 2 * border) + border) * channels
         for x in range(width):
             plane = odd if x & split else even
-            at, to = source + (x >> split) * pixel, line + (left + x) * channels
+            at, to = source + (x >> split) * pixel, line + (left + x) * out_pixel
             for c in range(0, channels, LANES):
                 v = fma(load(plane, at + c), load(affine, c), load(affine, channels + c))
                 v = maximum(v, mul(v, slope))
                 if has_residual:
                     v = add(v, load(residual, beside + x * channels + c))
                 store(out, to + c, v)
-        _fill_borders(out, line, width, channels, left, right, mode)
+        _fill_borders(out, line, width, channels, out_pixel, left, right, mode)
 
 
 def _normalise_f32(start: int, stop: int, block: Any) -> None:
@@ -186,7 +189,7 @@ def _enlarge(start: int, stop: int, values: Any, out: Any, block: Any) -> None:
         line = row * pitch
         y = _source(row - border, 2 * height, mode)
         if y < 0:
-            _clear(out, line, pitch)
+            _clear(out, line, 2 * width + 2 * border, channels, channels)
             continue
         here = (y >> 1) * width * channels
         beside = _source((y >> 1) + (y & 1) * 2 - 1, height, REPLICATE) * width * channels
@@ -199,7 +202,7 @@ def _enlarge(start: int, stop: int, values: Any, out: Any, block: Any) -> None:
                 v = fma(load(values, beside + a + c), splat(far * near), v)
                 v = fma(load(values, beside + b + c), splat(far * far), v)
                 store(out, line + (border + x) * channels + c, v)
-        _fill_borders(out, line, 2 * width, channels, border, border, mode)
+        _fill_borders(out, line, 2 * width, channels, channels, border, border, mode)
 
 
 def _enlarge_f32(start: int, stop: int, block: Any) -> None:
@@ -226,7 +229,7 @@ def _blur_down(start: int, stop: int, values: Any, out: Any, block: Any) -> None
         line = row * pitch
         y = _source(row - border, rows, mode)
         if y < 0:
-            _clear(out, line, pitch)
+            _clear(out, line, columns + 2 * border, channels, channels)
             continue
         for x in range(columns):
             for c in range(0, channels, LANES):
@@ -238,7 +241,7 @@ def _blur_down(start: int, stop: int, values: Any, out: Any, block: Any) -> None
                         at = (source + _source(2 * x + dx, width, REFLECT)) * channels + c
                         v = fma(maximum(fma(load(values, at), scale, shift), zero), splat(share), v)
                 store(out, line + (border + x) * channels + c, v)
-        _fill_borders(out, line, columns, channels, border, border, mode)
+        _fill_borders(out, line, columns, channels, channels, border, border, mode)
 
 
 def _blur_down_f32(start: int, stop: int, block: Any) -> None:

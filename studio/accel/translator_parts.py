@@ -67,6 +67,34 @@ class PackedConv:
         return result
 
 
+@dataclass(frozen=True)
+class Values:
+    """What a convolution left in memory: one plane, or four for the parities of (row, column); see ``_normalise``.
+
+    ``tensors`` keeps the memory alive; ``addresses`` are those of the planes (four times the same without a split), ``pixel``
+    and ``pitch`` the distances of pixels and rows in values, ``height`` and ``width`` those of the whole.
+    """
+
+    tensors: list[Tensor]
+    addresses: list[int]
+    pixel: int
+    pitch: int
+    height: int
+    width: int
+    split: int = 0
+
+    @classmethod
+    def dense(cls, x: Tensor) -> Values:
+        """Describe ``x [1, channels, H, W]``, channels last."""
+        channels, height, width = x.shape[1:]
+        return cls([x], [x.data_ptr()] * 4, channels, width * channels, height, width)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the values."""
+        return self.tensors[0].dtype
+
+
 class Norm:
     """A norm as a scale and a shift per channel: fixed ones, or from the picture's own statistics."""
 
@@ -87,93 +115,109 @@ class Norm:
         self.fixed = torch.stack([self._pad(scale), self._pad(shift)])
 
     def _pad(self, values: Tensor) -> Tensor:
-        return F.pad(values, (0, self.channels - values.shape[0])).contiguous()
+        return F.pad(values, (0, self.channels - values.shape[0])).clone()
 
-    def affine(self, planes: list[Tensor], rows: int, *, own: bool) -> Tensor:
-        """Return scale and shift, ``[2, channels]``, for the values in the first ``rows`` rows of every plane.
-
-        A plane may hold several pixels of ``channels`` values side by side as the channels of one.
-        """
+    def affine(self, values: Values, *, own: bool) -> Tensor:
+        """Return scale and shift, ``[2, channels]``: from the values themselves where the norm measures and ``own`` asks."""
         if not self.can_measure or (self.can_recall and not own):
             return self.fixed
-        kernels, width = KERNELS[planes[0].dtype], planes[0].shape[3] * planes[0].shape[1] // self.channels
-        reference = planes[0][0, : self.channels, 0, 0].float()
-        sums = torch.empty(len(planes), rows, 2, self.channels)
-        for plane, target in zip(planes, sums, strict=True):
-            kernels.sums(rows, plane, reference, target, width, self.channels)
+        kernels, rows, width = KERNELS[values.dtype], values.height >> values.split, values.width >> values.split
+        total_rows = rows << 2 * values.split
+        reference = values.tensors[0][0, : self.channels, 0, 0].float()
+        sums = torch.empty(total_rows, 2, self.channels)
+        sizes = (rows, width, self.channels, values.pixel, values.pitch)
+        kernels.sums(total_rows, *values.addresses, reference, sums, *sizes)
         affine = torch.empty(2, self.channels)
-        total_rows = rows * len(planes)
-        sizes = (total_rows, self.channels, total_rows * width, self.eps)
-        kernels.finish(self.channels, sums, reference, self.weight, self.offset, affine, *sizes, grain=LANES)
+        counts = (total_rows, self.channels, total_rows * width, self.eps)
+        kernels.finish(self.channels, sums, reference, self.weight, self.offset, affine, *counts, grain=LANES)
         return affine
 
 
-@dataclass
+@dataclass(frozen=True)
 class Raw:
     """The values of a convolution, not normalised yet, and the norm's scale and shift for them."""
 
-    planes: list[Tensor]
+    values: Values
     affine: Tensor
-    height: int
-    width: int
 
     @property
     def channels(self) -> int:
         """Channels of one pixel."""
         return self.affine.shape[1]
 
-    def write(self, border: Border = BARE, *, slope: float = 0.0, residual: Tensor | None = None, inset: int = 0) -> Tensor:
-        """Normalise, apply ``max(v, slope v)``, add the inner part of ``residual`` (its border is ``inset``), fill ``border``.
+    def write(
+        self,
+        border: Border = BARE,
+        *,
+        slope: float = 0.0,
+        residual: Tensor | None = None,
+        inset: int = 0,
+        out: Tensor | None = None,
+        first: int = 0,
+    ) -> Tensor:
+        """Normalise, apply ``max(v, slope v)``, add a residual and fill the border, in one pass.
+
+        Args:
+            border: What to leave around the result.
+            slope: 0 is ReLU, 1 is none, between is a leaky ReLU.
+            residual: What to add, with a border of ``inset`` pixels on all sides that is passed over.
+            inset: See ``residual``.
+            out: Where to write, from channel ``first`` on; None makes a new tensor.
+            first: See ``out``.
 
         Returns:
             ``[1, channels, top + height + bottom, left + width + right]``, channels last.
         """
-        height, width = border.top + self.height + border.bottom, border.left + self.width + border.right
-        out = empty(height, width, self.channels, self.planes[0].dtype)
-        addresses, split, pixel = self._addresses()
-        other = out if residual is None else residual
-        sizes = (self.height, self.width, self.channels, pixel, split, *border)
-        KERNELS[out.dtype].normalise(height, *addresses, self.affine, other, out, *sizes, slope, int(residual is not None), inset)
+        values = self.values
+        height, width = border.top + values.height + border.bottom, border.left + values.width + border.right
+        out = empty(height, width, self.channels, values.dtype) if out is None else out
+        address = out.data_ptr() + first * out.element_size()
+        sizes = (values.height, values.width, self.channels, values.pixel, values.pitch, values.split, *border)
+        tensors = (self.affine, out if residual is None else residual, address)
+        KERNELS[out.dtype].normalise(height, *values.addresses, *tensors, *sizes, slope, int(residual is not None), inset, out.shape[1])
         return out
-
-    def _addresses(self) -> tuple[list[int], int, int]:
-        """Return where the values of the four parities of (row, column) begin, whether they are apart, and the pixel's size."""
-        first = self.planes[0].data_ptr()
-        if len(self.planes) == 1:
-            return [first] * 4, 0, self.channels
-        step = self.channels * self.planes[0].element_size()
-        second = self.planes[1].data_ptr()
-        return [first, first + step, second, second + step], 1, 2 * self.channels
 
 
 class Stage:
-    """A convolution and the norm behind it. A border that is not zeros is the input's business.
+    """A convolution and the norm behind it; ``border`` is what it wants around its input.
 
-    The first one wants its input by :func:`split_precision`.
+    The first one of a network (``is_first``) wants its input by :func:`split_precision`. The input of one with several
+    ``input_parts`` is that many activations side by side, each with its channels filled up by itself.
     """
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.Module, dtype: torch.dtype, *, is_first: bool) -> None:
+    def __init__(
+        self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.Module, dtype: torch.dtype, *, is_first: bool = False, input_parts: int = 1
+    ) -> None:
         weight = conv.weight.detach()
-        self.is_split = isinstance(conv, nn.ConvTranspose2d)
+        self.norm, self.border = Norm(norm, conv.bias, conv.out_channels), BARE
+        self.is_split, kernel = isinstance(conv, nn.ConvTranspose2d), conv.kernel_size[0]
         if self.is_split:
-            self.convs = [PackedConv(half, None, dtype) for half in _rows_apart(pad_channels(weight.transpose(0, 1)))]
+            assert kernel in (3, 4), kernel
+            weight = torch.cat([pad_channels(part) for part in weight.transpose(0, 1).chunk(input_parts, 1)], 1)
+            weights = three_apart(weight) if kernel == 3 else (four_apart(weight),)
+            self.border = Border(0, 0, 1, 1) if kernel == 3 else Border.around(1, ZEROS)
+            self.convs = [PackedConv(w, None, dtype) for w in weights]
         else:
             stride, padding = int(conv.stride[0]), int(conv.padding[0])
             weight = pad_channels(split_weight(weight, dtype), inputs=False) if is_first else pad_channels(weight)
             self.convs = [PackedConv(weight, None, dtype, stride=stride, padding=padding)]
-        self.norm = Norm(norm, conv.bias, conv.out_channels)
 
     def __call__(self, x: Tensor, *, own: bool) -> Raw:
-        """Convolve ``x``; a transposed convolution wants one row and column of zeros below and to the right of it.
+        """Convolve ``x [1, in, H, W]``, channels last; ``own``: whether a batch norm uses the picture's own statistics."""
+        tensors = [conv(x).contiguous(memory_format=torch.channels_last) for conv in self.convs]
+        values = self._parities(tensors) if self.is_split else Values.dense(tensors[0])
+        return Raw(values, self.norm.affine(values, own=own))
 
-        Args:
-            x: ``[1, in, H, W]``, channels last.
-            own: Whether a batch norm uses the picture's own statistics.
-        """
-        planes = [conv(x).contiguous(memory_format=torch.channels_last) for conv in self.convs]
-        rows, columns = planes[-1].shape[2:]
-        affine = self.norm.affine(planes, rows, own=own)
-        return Raw(planes, affine, rows << self.is_split, columns << self.is_split)
+    def _parities(self, tensors: list[Tensor]) -> Values:
+        """Say where the four parities of a transposed convolution lie in what its ordinary convolutions gave."""
+        last, channels = tensors[-1], self.norm.channels
+        size, pixel = last.element_size(), last.shape[1]
+        pitch, height, width = last.shape[3] * pixel, 2 * last.shape[2], 2 * last.shape[3]
+        if len(tensors) == 2:
+            addresses = [tensor.data_ptr() + column * channels * size for tensor in tensors for column in (0, 1)]
+            return Values(tensors, addresses, pixel, pitch, height, width, 1)
+        places = [row * (pitch + 2 * channels) + column * (pixel + channels) for row in (0, 1) for column in (0, 1)]
+        return Values(tensors, [last.data_ptr() + place * size for place in places], pixel, pitch, height - 2, width - 2, 1)
 
 
 def pad_channels(weight: Tensor, *, inputs: bool = True, outputs: bool = True) -> Tensor:
@@ -204,7 +248,7 @@ def split_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight if dtype == torch.float32 else torch.cat([value, value, weight - value], 1)
 
 
-def _rows_apart(weight: Tensor) -> tuple[Tensor, Tensor]:
+def three_apart(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Turn a transposed convolution (3x3, stride 2, padding 1, output padding 1) into two ordinary ones.
 
     Output row ``2 y`` sees input row ``y`` through the middle row of the kernel, row ``2 y + 1`` sees rows ``y`` and
@@ -215,8 +259,24 @@ def _rows_apart(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Kernels for even rows ``[2 out, in, 1, 2]`` and for odd rows ``[2 out, in, 2, 2]``; the first half of their outputs
-        are the even columns.
+        are the even columns. They want one row and column of zeros below and to the right of the input.
     """
     even = torch.stack([weight[..., 1], torch.zeros_like(weight[..., 1])], -1)
     columns = torch.cat([even, weight[..., [2, 0]]])
     return columns[:, :, 1:2], columns[:, :, [2, 0]]
+
+
+def four_apart(weight: Tensor) -> Tensor:
+    """Turn a transposed convolution (4x4, stride 2, padding 1) into an ordinary one.
+
+    Output row ``2 y`` sees input rows ``y - 1`` and ``y``, row ``2 y + 1`` sees ``y`` and ``y + 1``; columns likewise. Over an
+    input with one row and column of zeros on all sides, the odd rows are therefore what even rows would be one further down.
+
+    Args:
+        weight: ``[out, in, 4, 4]``.
+
+    Returns:
+        ``[4 out, in, 2, 2]``: even rows and columns, even rows and odd columns, odd rows and even columns, odd both.
+    """
+    rows = torch.cat([weight[:, :, [3, 1]], weight[:, :, [2, 0]]])
+    return torch.cat([half for part in rows.chunk(2) for half in (part[..., [3, 1]], part[..., [2, 0]])])

@@ -1,6 +1,7 @@
 """Fast paths of the image translators: convolutions packed once, everything between them fused into single passes.
 
-On a CPU, in float32 (``exact``) or bfloat16 (``auto``). A bias before a norm that subtracts the mean is dropped, since it
+On a CPU, in float32 (``exact``) or bfloat16 (``auto``), without a compiler (torch's own, which takes a minute for each size of
+picture, gains nothing over these kernels). A bias before a norm that subtracts the mean is dropped, since it
 cancels; a transposed convolution becomes two ordinary ones that compute even and odd rows apart. The arithmetic between the
 convolutions is float32, statistics are summed per row and finished in float64. This module is *not* about training.
 """
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from studio.accel.candidate import Candidate
 from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE
 from studio.accel.runtime import bfloat16_wins
-from studio.accel.translator_parts import BARE, Border, PackedConv, Stage, empty, pad_channels, split_precision
-from studio.models.translators import ResnetTranslator
+from studio.accel.translator_parts import BARE, Border, PackedConv, Raw, Stage, empty, pad_channels, split_precision
+from studio.models.translators import ResnetTranslator, UnetTranslator
 
 PADDINGS = {"zeros": BARE, "reflect": Border.around(1, REFLECT), "replicate": Border.around(1, REPLICATE)}
 """What a 3x3 convolution wants around its input; zeros it adds itself."""
@@ -37,10 +38,12 @@ def candidates(net: Any, precision: str, device: torch.device) -> list[Candidate
         return [Candidate("half", lambda: _halved(net, torch.float16))] if precision == "auto" and device.type == "cuda" else []
     half = precision == "auto" and bfloat16_wins()
     found = [Candidate("half", lambda: _halved(net, torch.bfloat16))] if half else []
-    if net.family == "resnet":
-        found.append(Candidate("numba", lambda: FastResnet(net, torch.bfloat16 if half else torch.float32)))
+    path = FastResnet if net.family == "resnet" else FastUnet
+    found.append(Candidate("numba", lambda: path(net, torch.bfloat16 if half else torch.float32)))
     return found
 
+
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.Identity)
 
 Step = Callable[[Border], Tensor]
 """An activation that is still to be written, once the border that the next layer wants is known."""
@@ -53,19 +56,14 @@ class FastResnet:
         self.net, self.dtype, self.config = net, dtype, net.config
         layers = [layer for part in net.model.children() for layer in getattr(part, "conv_block", [part])]
         convs: list[Any] = [layer for layer in layers if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
-        norms = [layer for layer in layers if isinstance(layer, (nn.BatchNorm2d, nn.InstanceNorm2d, nn.Identity))]
+        norms = [layer for layer in layers if isinstance(layer, NORMS)]
         pairs = zip(convs[:-1], norms, strict=True)
         self.stages = [Stage(conv, norm, dtype, is_first=index == 0) for index, (conv, norm) in enumerate(pairs)]
         self.last = PackedConv(pad_channels(convs[-1].weight, outputs=False), convs[-1].bias, dtype)
 
     def __call__(self, img: Tensor) -> Tensor:
         """Translate ``img``, as the network does."""
-        if self.net.dropout_on or self.net.training:
-            result: Tensor = self.net(img)
-            return result
-        self.net.check_input(img)
-        with torch.no_grad():
-            return torch.cat([self._translate(one) for one in torch.split(img, 1)])
+        return _one_by_one(self.net, self._translate, img)
 
     def _translate(self, img: Tensor) -> Tensor:
         own, downs, blocks = self.net.norm_mode == "published", self.config["n_downs"], self.config["n_blocks"]
@@ -87,10 +85,10 @@ class FastResnet:
             return raw.write
 
         def blur(border: Border) -> Tensor:
-            height, width = raw.height // 2, raw.width // 2
-            out = empty(height + 2 * border.top, width + 2 * border.top, raw.channels, self.dtype)
-            arguments = (raw.affine, out, raw.height, raw.width, raw.channels, border.top, border.mode)
-            KERNELS[self.dtype].blur_down(out.shape[2], raw.planes[0], *arguments)
+            height, width = raw.values.height, raw.values.width
+            out = empty(height // 2 + 2 * border.top, width // 2 + 2 * border.top, raw.channels, self.dtype)
+            sizes = (height, width, raw.channels, border.top, border.mode)
+            KERNELS[self.dtype].blur_down(out.shape[2], raw.values.addresses[0], raw.affine, out, *sizes)
             return out
 
         return blur
@@ -104,7 +102,7 @@ class FastResnet:
     def _up(self, step: Step, stage: Stage, own: bool) -> Step:
         kind = self.config["upsample"]
         if kind == "transposed":
-            return stage(step(Border(0, 0, 1, 1)), own=own).write
+            return stage(step(stage.border), own=own).write
         x = step(BARE)
         padding = PADDINGS[self.config["resize_padding"] if kind == "resize" else "zeros"].top
         near = 1.0 if kind == "resize" and self.config["resize_mode"] == "nearest" else 0.75
@@ -112,6 +110,64 @@ class FastResnet:
         out = empty(2 * (height + padding), 2 * (width + padding), x.shape[1], self.dtype)
         KERNELS[self.dtype].enlarge(out.shape[2], x, out, height, width, x.shape[1], near, padding, REFLECT)
         return stage(out, own=own).write
+
+
+class FastUnet:
+    """A :class:`UnetTranslator` on a CPU, with its own copy of the weights; ``norm_mode`` and dropout are followed."""
+
+    def __init__(self, net: UnetTranslator, dtype: torch.dtype) -> None:
+        self.net, self.dtype = net, dtype
+        self.downs: list[Stage] = []
+        self.ups: list[Stage] = []
+        level: Any = net.model
+        while level is not None:
+            layers = list(level.model)
+            deeper = next((layer for layer in layers if hasattr(layer, "model")), None)
+            for index, layer in enumerate(layers):
+                behind = layers[index + 1] if index + 1 < len(layers) else None
+                norm = behind if isinstance(behind, NORMS) else nn.Identity()
+                if isinstance(layer, nn.ConvTranspose2d):
+                    halves = 1 if deeper is None else 2
+                    self.ups.append(Stage(layer, norm, dtype, input_parts=halves))
+                elif isinstance(layer, nn.Conv2d):
+                    self.downs.append(Stage(layer, norm, dtype, is_first=level is net.model))
+            level = deeper
+
+    def __call__(self, img: Tensor) -> Tensor:
+        """Translate ``img``, as the network does."""
+        return _one_by_one(self.net, self._translate, img)
+
+    def _translate(self, img: Tensor) -> Tensor:
+        own = self.net.norm_mode == "published"
+        x = split_precision(img, self.dtype).contiguous(memory_format=torch.channels_last)
+        skips: list[Raw] = []
+        for stage in self.downs:
+            skips.append(stage(x, own=own))
+            if stage is not self.downs[-1]:
+                x = skips[-1].write(slope=0.2)
+        x = skips.pop().write(self.ups[-1].border)
+        for stage in reversed(self.ups[1:]):
+            x = _beside(skips.pop(), stage(x, own=own), self.ups[0].border)
+        values = self.ups[0](x, own=own).write(slope=1.0)[:, : self.net.img_channels_out]
+        return values.float().contiguous().tanh_()
+
+
+def _beside(skip: Raw, result: Raw, border: Border) -> Tensor:
+    """Write ``max(0, v)`` of both, one after the other in the channels of one tensor with a border of zeros."""
+    height, width = skip.values.height + 2 * border.top, skip.values.width + 2 * border.top
+    out = empty(height, width, skip.channels + result.channels, skip.values.dtype)
+    skip.write(border, out=out)
+    return result.write(border, out=out, first=skip.channels)
+
+
+def _one_by_one(net: Any, translate: Callable[[Tensor], Tensor], img: Tensor) -> Tensor:
+    """Run ``translate`` on each picture, or the network itself where it does what fast paths do not (dropout, training)."""
+    if net.dropout_on or net.training:
+        result: Tensor = net(img)
+        return result
+    net.check_input(img)
+    with torch.no_grad():
+        return torch.cat([translate(one) for one in torch.split(img, 1)])
 
 
 def _halved(net: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
