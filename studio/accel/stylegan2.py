@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from studio.accel.candidate import Candidate
-from studio.accel.runtime import bfloat16_wins, tune_allocator
+from studio.accel.runtime import bfloat16_wins, find_compiler, tune_allocator
 from studio.accel.stylegan2_parts import ColorLayer, Factors, SameLayer, UpLayer, is_supported, pad_channels
+from studio.accel.stylegan2_prepared import PreparedSynthesis
 from studio.models.stylegan2 import Generators, Noise, StyleGAN2Generator, SynthesisNetwork, check_request
 
 
@@ -28,9 +29,22 @@ def candidates(net: StyleGAN2Generator, precision: str, device: torch.device) ->
         precision: ``exact`` (relative L2 under 1e-5) or ``auto`` (PSNR over 45 dB).
         device: Where the pictures are to be made.
     """
-    if device.type != "cpu" or not is_supported(net.synthesis):
+    synthesis, is_auto = net.synthesis, precision == "auto"
+    if device.type == "cuda":
+        dtype = torch.float16 if is_auto else None
+        return [
+            Candidate("eager", partial(PreparedSynthesis, synthesis, dtype=dtype)),
+            Candidate("graph", partial(PreparedSynthesis, synthesis, dtype=dtype, way="graph")),
+        ]
+    if device.type != "cpu":
         return []
-    return [Candidate("numba", partial(FusedSynthesis, net.synthesis, precision=precision))]
+    if is_supported(synthesis):  # what torch.compile makes of the module is slower than these kernels
+        return [Candidate("numba", partial(FusedSynthesis, synthesis, precision=precision))]
+    dtype = torch.bfloat16 if is_auto and bfloat16_wins() else None
+    others = [Candidate("eager", partial(PreparedSynthesis, synthesis, dtype=dtype))]
+    if find_compiler() is not None:
+        others.append(Candidate("inductor", partial(PreparedSynthesis, synthesis, dtype=dtype, way="inductor")))
+    return others
 
 
 class FusedSynthesis:

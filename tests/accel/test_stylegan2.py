@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from studio.accel import compare, runtime
+from studio.accel import compare
 from studio.accel.stylegan2 import FusedSynthesis, candidates
+from studio.accel.stylegan2_prepared import PreparedSynthesis
 from studio.errors import StudioError
 from studio.models.stylegan2 import StyleGAN2Generator
 
@@ -113,17 +114,41 @@ def test_the_fast_path_keeps_its_own_weights():
     assert torch.equal(fast(ws), before)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"architecture": "resnet"}, {"activation": "swish"}, {"resample_filter": [1, 2, 1]}, {"img_channels": 5}]
-)
-def test_what_the_kernels_cannot_do_is_left_to_the_module(changes):
+UNUSUAL = [{"architecture": "resnet"}, {"activation": "swish"}, {"resample_filter": [1, 2, 1]}, {"img_channels": 5}]
+
+
+@pytest.mark.parametrize("changes", UNUSUAL, ids=str)
+def test_what_the_kernels_cannot_do_runs_as_the_module_does(changes, monkeypatch):
+    monkeypatch.setattr("studio.accel.stylegan2.find_compiler", lambda: None)
     G = generator(**changes)
-    assert [path.name for path in candidates(G, "exact", CPU)] == []
+    (path,) = candidates(G, "exact", CPU)
+    fast, ws = path.build(), styles(G, 2)
+    assert path.name == "eager"
+    assert compare.relative_error(fast(ws), G.synthesis(ws)) < 3e-6
+    assert compare.relative_error(fast(ws, noise_mode="none"), G.synthesis(ws, noise_mode="none")) < 3e-6
 
 
-def test_the_kernels_are_offered_first_and_need_no_compiler(monkeypatch):
-    monkeypatch.setattr(runtime, "find_compiler", lambda: None)
+def test_the_kernels_are_the_only_way_where_they_can_do_the_network():
     assert [path.name for path in candidates(generator(), "auto", CPU)] == ["numba"]
+
+
+def test_a_compiler_is_used_only_where_there_is_one_and_nothing_better(monkeypatch):
+    monkeypatch.setattr("studio.accel.stylegan2.find_compiler", lambda: "/usr/bin/g++")
+    monkeypatch.setattr("studio.accel.stylegan2.bfloat16_wins", lambda: True)
+    paths = candidates(generator(architecture="resnet"), "auto", CPU)
+    assert [path.name for path in paths] == ["eager", "inductor"]
+
+
+def test_a_graphics_card_gets_half_precision_and_a_recorded_graph():
+    assert [path.name for path in candidates(generator(), "auto", torch.device("cuda"))] == ["eager", "graph"]
+    assert candidates(generator(), "auto", torch.device("mps")) == []
+
+
+def test_half_precision_of_the_module_is_near_the_module():
+    G = generator(architecture="resnet", conv_clamp=256)
+    fast, ws = PreparedSynthesis(G.synthesis, dtype=torch.bfloat16), styles(G, 2)
+    assert fast(ws).dtype == torch.float32
+    assert compare.psnr(visible(fast(ws)), visible(G.synthesis(ws))) > 40
 
 
 def test_a_wrong_request_is_refused_as_the_module_refuses_it():
