@@ -473,7 +473,8 @@ const ready = new Promise((resolve) => { isReady = resolve; });
 on("models", drawStyles);
 on("tab", (id) => { if (id === "restyle") fetchTiles(); });
 on("cancel", () => { if (tabs.current() === "restyle") stop(); });
-on("style", (name) => {
+on("style", async (name) => {
+  await ready;
   const style = state.styles.find((entry) => entry.name === name);
   if (style) wish({}, { style });
 });
