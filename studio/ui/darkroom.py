@@ -267,8 +267,11 @@ class Darkroom:
 
     def sketch(self, engine: Any, photo: Photo, recipe: Recipe, size: int) -> ImageArray:
         """Make a small version quickly, ``uint8 [h, w, 3 or 4]``: from the full result when it is there, else from a small photo."""
-        picture = self.picture(photo)
-        small = thumbnail(join_alpha(picture.image, picture.alpha), size)
+        small = self._shelf.get(("small", photo.sha256, str(size)))
+        if small is None:
+            picture = self.picture(photo)
+            small = thumbnail(join_alpha(picture.image, picture.alpha), size)
+            self._shelf.put(("small", photo.sha256, str(size)), small, small.nbytes)
         image = np.ascontiguousarray(small[..., :3])
         alpha = np.ascontiguousarray(small[..., 3]) if small.shape[2] == 4 else None
         key = _key(photo, recipe)

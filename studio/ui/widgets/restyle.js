@@ -3,9 +3,10 @@ const root = element.querySelector(".studio-widget");
 const AT = "studio.restyle.at";
 const LIKE = "studio.restyle.like";
 const LARGE = 600_000;
+const SKETCH = 800;
 const SHOWN = 4;
 
-const state = { photos: [], at: "", styles: [], bounds: {}, like: null };
+const state = { photos: [], at: "", styles: [], batchNorm: {}, like: null };
 const current = () => state.photos.find((photo) => photo.id === state.at) || null;
 const keyOf = ({ model, restyle }) => JSON.stringify([model.name, restyle?.strength, restyle?.keep_colors, restyle?.norm_mode]);
 const styleOf = ({ model, restyle }) => JSON.stringify([model.name, restyle?.norm_mode]);
@@ -37,17 +38,19 @@ async function show(photo) {
   for (const old of state.seen.splice(SHOWN)) Object.assign(old, { before: null, after: null, done: "" });
 }
 
-/** Draw small while the hand moves or while the full picture is at work; the newest wishes win. */
-const drawSketch = latestWins(async ({ photo, recipe }, isOutdated) => {
+/** Draw small while the hand moves or before the full picture is made; the newest wishes win. */
+const drawSketch = latestWins(sketch);
+
+async function sketch({ photo, recipe }, isOutdated = () => false) {
   const box = viewer.frame.getBoundingClientRect();
-  const size = Math.round(controls.clamp(Math.max(box.width, box.height) * Math.min(devicePixelRatio || 1, 2), 256, 1280));
+  const size = Math.round(controls.clamp(Math.max(box.width, box.height) * (devicePixelRatio || 1), 256, SKETCH));
   const answer = await attempt(() => call(server, "sketch", { id: photo.id, recipe, size }));
   if (!answer || photo.done === keyOf(photo.recipe)) return;
   const image = await decode(answer.url);
   if (photo.done === keyOf(photo.recipe) || (isOutdated() && photo.after === null)) return;
   Object.assign(photo, { after: image, isSketch: photo.width * photo.height > LARGE, done: "" });
-  show(photo);
-});
+  await show(photo);
+}
 
 // ---- the work -----------------------------------------------------------------------------------------------------------
 /** Run a task; a refusal is shown in the status line and beside the controls. */
@@ -85,9 +88,12 @@ async function develop(photo, { gather = true } = {}) {
     showBusy();
     return;
   }
-  if (photo === current() && photo.width * photo.height > LARGE && photo.style !== styleOf(wanted)) drawSketch({ photo, recipe: wanted });
   Object.assign(photo, { busy: key, since: performance.now(), share: null, left: 0, failed: "" });
   setTimeout(showBusy, 210);
+  if (photo === current() && photo.width * photo.height > LARGE && photo.style !== styleOf(wanted)) {
+    await sketch({ photo, recipe: wanted });
+    if (photo.busy !== key) return;
+  }
   const answer = await poll("develop", photo, { recipe: wanted, gather }, () => photo.busy === key);
   if (answer === null) return;
   photo.busy = "";
@@ -103,7 +109,7 @@ async function developed(photo, recipe, answer) {
   if (answer.item) emit("picture-made", answer.item);
   if (answer.speed) emit("speed", answer.speed);
   photo.thumbnail = answer.thumbnail;
-  photo.batchNorm = answer.batch_norm;
+  state.batchNorm[recipe.model.name] = answer.batch_norm;
   photo.settled = recipe;
   if (keyOf(photo.recipe) !== keyOf(recipe)) return;
   Object.assign(photo, { after: image, done: keyOf(recipe), style: styleOf(recipe), isSketch: false });
@@ -429,8 +435,8 @@ function follow() {
   undoButton.disabled = !photo?.past?.length;
   redoButton.disabled = !photo?.future?.length;
   for (const button of [compareButton, zoomOut, zoomIn, zoomButton, saveButton]) button.disabled = !photo || !state.styles.length;
-  amount.inert = !photo;
-  amount.classList.toggle("off", !photo);
+  amount.inert = !photo || !state.styles.length;
+  amount.classList.toggle("off", amount.inert);
   aboutGroup.hidden = !photo;
   if (photo) {
     aboutName.textContent = photo.name;
@@ -443,7 +449,7 @@ function follow() {
   strength.set(recipe.restyle.strength);
   colours.set(recipe.restyle.keep_colors);
   norm.set(recipe.restyle.norm_mode);
-  norm.element.hidden = !photo?.batchNorm;
+  norm.element.hidden = !photo || !state.batchNorm[recipe.model.name];
   const all = [...tileBox.children];
   const chosen = all.find((tile) => tile.dataset.name === recipe.model.name);
   for (const tile of all) {
