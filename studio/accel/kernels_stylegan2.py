@@ -117,7 +117,13 @@ def _activate(value: Any, scale: Any, shift: Any, slope: Any, clamp: Any) -> Any
 
 @njit
 def _finish_up(start: int, stop: int, block: Any, source: Any, target: Any) -> None:
-    """Finish the rows ``2 i`` and ``2 i + 1`` of an upsampling layer for each input row ``i``; see :class:`Finish`."""
+    """Finish the rows ``2 i`` and ``2 i + 1`` of an upsampling layer for each input row ``i``.
+
+    ``source`` holds, per input pixel and block of 16 channels, the products of the nine taps of the transposed convolution
+    (``[n, side, side, width / 16, 9, 16]``), and one row of zeros behind; ``target`` is ``[n, 2 side, 2 side, width]``.
+    ``block`` holds 2 demodulation and 3 its step per sample, 4 bias, 5 noise, 6 its step per sample, 7 its amplitude, 8
+    styles of the next layer and 9 their step, 10 slope, 11 clamp, 12 side, 13 width, 14 n, 15 to 18 taps of one axis.
+    """
     demod, demod_step, bias = f32_pointer(block[2]), block[3], f32_pointer(block[4])
     noise, noise_step, amplitude = f32_pointer(block[5]), block[6], float_value(block[7])
     styles, styles_step, slope, clamp = f32_pointer(block[8]), block[9], splat(float_value(block[10])), splat(float_value(block[11]))
@@ -221,7 +227,13 @@ def style_colors(out: Any, weight: Any, styles: Any, begin: int, width: int) -> 
 
 @njit
 def _finish_same(start: int, stop: int, block: Any, source: Any, target: Any) -> None:
-    """Finish the rows of a layer that keeps its size, and add its colours to the picture; see :class:`Finish`."""
+    """Finish the rows of a layer that keeps its size, and add its colours to the picture.
+
+    ``source`` and ``target`` are ``[n, side, side, width]``; a target address of 0 means that only colours are wanted.
+    ``block`` is that of ``_finish_up`` up to 13, then 14 colour weights ``[COLORS, width]``, 15 their styles (with the
+    step in 9), 16 their biases, 17 the number of colours or 0, 18 the picture ``[n, colors, side, side]`` to write, 19
+    the picture so far, half the size, or 0, 20 clamp of the colours, 21 to 24 taps of one axis.
+    """
     demod, demod_step, bias = f32_pointer(block[2]), block[3], f32_pointer(block[4])
     noise, noise_step, amplitude = f32_pointer(block[5]), block[6], float_value(block[7])
     styles, styles_step, slope, clamp = f32_pointer(block[8]), block[9], splat(float_value(block[10])), splat(float_value(block[11]))

@@ -148,7 +148,8 @@ def row_kernel(*, fastmath: frozenset[str] = frozenset({"contract", "nsz"})) -> 
 
     The function must be numba-compilable in nopython mode, must not raise, and different rows must not write the same
     memory. ``block[i]`` is argument ``i`` as a 64-bit integer: ``simd.f32_pointer(block[i])`` for a float32 tensor,
-    ``simd.u16_pointer(block[i])`` for a bfloat16 one, ``simd.float_value(block[i])`` for a float.
+    ``simd.u16_pointer(block[i])`` for a bfloat16 one, ``simd.float_value(block[i])`` for a float. An array made inside
+    is freed after its last use by name: touch it once more behind the last use of a pointer to it.
 
     Args:
         fastmath: The liberties that LLVM may take, as numba spells them; by default only fused multiply-add and the

@@ -141,7 +141,7 @@ class Layer:
         self.style = (place, self.weight.shape[1])
         self.demod = factors.add_demodulation(self.weight, place, gain)
         self.bias = pad_channels(layer.bias.detach().float() * gain)
-        self.noise = layer.noise_const.detach().float().contiguous() if layer.use_noise else torch.zeros(self.resolution, self.resolution)
+        self.noise = layer.noise_const.detach().float().clone() if layer.use_noise else torch.zeros(self.resolution, self.resolution)
         self.amplitude = float(layer.noise_strength) * gain if layer.use_noise else 0.0
         self.slope = SLOPES[layer.activation]
         self.clamp = LARGEST if layer.conv_clamp is None else float(layer.conv_clamp)
