@@ -21,7 +21,7 @@ from studio.accel.candidate import Candidate
 from studio.accel.kernels_stylegan3 import DOWN_TAPS, MAX_RANK, UP_TAPS, filtered_lrelu
 from studio.accel.runtime import bfloat16_wins, tune_allocator
 from studio.accel.simd import LANES
-from studio.models.stylegan3 import StyleGAN3Generator, SynthesisLayer, SynthesisNetwork
+from studio.models.stylegan3 import StyleGAN3Generator, SynthesisLayer, SynthesisNetwork, check_request
 from studio.models.stylegan3_plan import LayerPlan
 
 EXACT_TOLERANCE = 3e-6
@@ -209,6 +209,7 @@ class FusedSynthesis:
         transform: Tensor | None = None,
     ) -> Tensor:
         """Make pictures; see :meth:`studio.models.stylegan3.SynthesisNetwork.forward`."""
+        check_request(ws, len(self.layers) + 2, self.input.affine.weight.shape[1], transform)
         first, *others, last = ws.to(torch.float32).unbind(1)
         scales = [layer.scales(w) for layer, w in zip(self.layers, others, strict=True)]
         rgb_scale, _ = self.rgb.scales(last)

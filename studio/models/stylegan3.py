@@ -21,120 +21,9 @@ from studio.errors import StudioError
 from studio.models.common import Config
 from studio.models.filters import design_lowpass
 from studio.models.ops import filtered_lrelu
+from studio.models.stylegan2_layers import FullyConnected, MappingNetwork
+from studio.models.stylegan3_input import SynthesisInput
 from studio.models.stylegan3_plan import LayerPlan, plan_layers
-
-
-class FullyConnected(nn.Module):
-    """A linear layer with equalised learning rate: ``x [n, in] -> [n, out]``, optionally followed by a leaky ReLU."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, lrelu: bool = False, lr_multiplier: float = 1.0, bias: Sequence[float] = (0.0,)
-    ) -> None:
-        super().__init__()
-        self.lrelu = lrelu
-        self.lr_multiplier = lr_multiplier
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
-        self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32).expand(outputs).clone() / lr_multiplier)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to ``[n, in]``."""
-        y = F.linear(x, self.weight * (self.lr_multiplier / math.sqrt(x.shape[-1])), self.bias * self.lr_multiplier)
-        return F.leaky_relu(y, 0.2) * math.sqrt(2) if self.lrelu else y
-
-
-def _normalize(x: Tensor) -> Tensor:
-    """Scale each row to unit mean square."""
-    return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
-
-
-class MappingNetwork(nn.Module):
-    """``mapping(z [n, z_dim], c [n, c_dim] | None) -> ws [n, num_ws, w_dim]``, without truncation."""
-
-    w_avg: Tensor
-
-    def __init__(
-        self, *, z_dim: int, c_dim: int, w_dim: int, num_ws: int, num_layers: int, lr_multiplier: float, w_avg_beta: float
-    ) -> None:
-        super().__init__()
-        self.z_dim, self.c_dim, self.num_ws, self.w_avg_beta = z_dim, c_dim, num_ws, w_avg_beta
-        self.embed = FullyConnected(c_dim, w_dim) if c_dim else None
-        widths = [z_dim + (w_dim if c_dim else 0), *[w_dim] * num_layers]
-        self.layers: list[str] = [f"fc{index}" for index in range(num_layers)]
-        for name, inputs, outputs in zip(self.layers, widths, widths[1:], strict=False):
-            self.add_module(name, FullyConnected(inputs, outputs, lrelu=True, lr_multiplier=lr_multiplier))
-        self.register_buffer("w_avg", torch.zeros(w_dim))
-
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Map latents (and class vectors) to one style vector per layer.
-
-        Raises:
-            StudioError: The model has classes but ``c`` is missing or of another width.
-        """
-        x = _normalize(z.to(torch.float32))
-        if self.embed is not None:
-            if c is None or c.shape[-1] != self.c_dim:
-                given = "none was given" if c is None else f"a vector of {c.shape[-1]} was given"
-                raise StudioError(f"This model has {self.c_dim} classes (c_dim): pass one weight per class; {given}.")
-            x = torch.cat([x, _normalize(self.embed(c.to(torch.float32)))], dim=1)
-        for name in self.layers:
-            x = self.get_submodule(name)(x)
-        if self.training:
-            self.w_avg.copy_(x.detach().mean(0).lerp(self.w_avg, self.w_avg_beta))
-        return x.unsqueeze(1).repeat(1, self.num_ws, 1)
-
-
-class SynthesisInput(nn.Module):
-    """Fourier features on an endless plane, moved and turned by ``w`` and by the user: ``w [n, w_dim] -> [n, channels, size, size]``."""
-
-    freqs: Tensor
-    phases: Tensor
-    transform: Tensor
-
-    def __init__(self, *, w_dim: int, channels: int, size: int, sampling_rate: float, bandwidth: float) -> None:
-        super().__init__()
-        self.channels, self.size, self.sampling_rate, self.bandwidth = channels, size, sampling_rate, bandwidth
-        direction = torch.randn(channels, 2)
-        square = direction.square().sum(1, keepdim=True)
-        self.weight = nn.Parameter(torch.randn(channels, channels))
-        self.affine = FullyConnected(w_dim, 4, bias=(1.0, 0.0, 0.0, 0.0))
-        nn.init.zeros_(self.affine.weight)
-        self.register_buffer("transform", torch.eye(3))
-        # The radius of a 2D Gaussian, made uniform over the disc: its CDF is 1 - exp(-r^2 / 2).
-        self.register_buffer("freqs", direction / square.sqrt() * (1 - (-square / 2).exp()).sqrt() * bandwidth)
-        self.register_buffer("phases", torch.rand(channels) - 0.5)
-
-    def placement(self, w: Tensor, transform: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Move the waves as ``w`` and the user ask.
-
-        Returns:
-            Frequencies ``[n, channels, 2]``, phases ``[n, channels]``, amplitudes ``[n, channels]``: what is too high fades.
-        """
-        user = (self.transform if transform is None else transform).to(w)
-        learned = self.affine(w)
-        learned = learned / learned[:, :2].norm(dim=1, keepdim=True)
-        cos, sin, x, y = learned.unbind(1)
-        rotation = torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
-        shift = -(rotation @ torch.stack([x, y], 1).unsqueeze(2))
-        moves = torch.cat([rotation, shift], 2) @ user
-        linear, offset = moves[..., :2], moves[..., 2:]
-        freqs = self.freqs @ linear
-        phases = self.phases + (self.freqs @ offset).squeeze(2)
-        above = freqs.norm(dim=2) - self.bandwidth
-        return freqs, phases, (1 - above / (self.sampling_rate / 2 - self.bandwidth)).clamp(0, 1)
-
-    def grid(self) -> Tensor:
-        """Return where the samples of one axis lie, ``[size]``, in picture widths from the centre."""
-        steps = torch.arange(self.size, device=self.freqs.device, dtype=torch.float32)
-        return (steps - (self.size - 1) / 2) / self.sampling_rate
-
-    def forward(self, w: Tensor, transform: Tensor | None = None) -> Tensor:
-        """Sample the features. ``transform`` ``[3, 3]`` or ``[n, 3, 3]`` maps output to input places and replaces the stored one."""
-        freqs, phases, amplitudes = self.placement(w, transform)
-        place = self.grid()
-        along_x = place * freqs[..., :1] + phases.unsqueeze(2)
-        along_y = place * freqs[..., 1:]
-        waves = torch.sin((along_x.unsqueeze(2) + along_y.unsqueeze(3)) * (2 * math.pi)) * amplitudes[..., None, None]
-        return torch.einsum("oc,nchw->nohw", self.weight / math.sqrt(self.channels), waves)
 
 
 class SynthesisLayer(nn.Module):
@@ -147,7 +36,7 @@ class SynthesisLayer(nn.Module):
     def __init__(self, plan: LayerPlan, *, w_dim: int, conv_clamp: float | None, magnitude_ema_beta: float) -> None:
         super().__init__()
         self.plan, self.conv_clamp, self.magnitude_ema_beta = plan, conv_clamp, magnitude_ema_beta
-        self.affine = FullyConnected(w_dim, plan.in_channels, bias=(1.0,))
+        self.affine = FullyConnected(w_dim, plan.in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(plan.out_channels, plan.in_channels, plan.kernel, plan.kernel))
         self.bias = nn.Parameter(torch.zeros(plan.out_channels))
         self.register_buffer("magnitude_ema", torch.ones(()))
@@ -254,12 +143,28 @@ class SynthesisNetwork(nn.Module):
 
         Returns:
             ``[n, img_channels, img_resolution, img_resolution]`` float32, about -1 to 1.
+
+        Raises:
+            StudioError: ``ws`` is of another network, or ``transform`` is no 3x3 matrix (or not one per sample).
         """
+        check_request(ws, self.num_ws, self.input.affine.weight.shape[1], transform)
         first, *others = ws.to(torch.float32).unbind(1)
         x: Tensor = self.input(first, transform)
         for layer, w in zip(self.layers, others, strict=True):
             x = layer(x, w)
         return x * self.output_scale
+
+
+def check_request(ws: Tensor, num_ws: int, w_dim: int, transform: Tensor | None) -> None:
+    """Refuse style vectors of another network and what is no transform.
+
+    Raises:
+        StudioError: Either was given.
+    """
+    if ws.ndim != 3 or ws.shape[1:] != (num_ws, w_dim):
+        raise StudioError(f"ws has shape {list(ws.shape)}: this model needs [n, {num_ws}, {w_dim}].")
+    if transform is not None and transform.shape not in ((3, 3), (len(ws), 3, 3)):
+        raise StudioError(f"transform has shape {list(transform.shape)}: this model needs [3, 3] or [{len(ws)}, 3, 3].")
 
 
 class StyleGAN3Generator(nn.Module):

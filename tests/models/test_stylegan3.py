@@ -169,10 +169,18 @@ def test_a_model_with_classes_asks_for_the_class() -> None:
     z = torch.randn(1, 16)
     first, second = (G.mapping(z, torch.eye(3)[index : index + 1]) for index in (0, 1))
     assert difference(first, second) > 0.01
-    with pytest.raises(StudioError, match="3 classes"):
+    with pytest.raises(StudioError, match="c is missing"):
         G.mapping(z)
-    with pytest.raises(StudioError, match="vector of 2"):
+    with pytest.raises(StudioError, match=r"c has shape \[1, 2\]"):
         G.mapping(z, torch.ones(1, 2))
+
+
+def test_styles_of_another_network_and_odd_transforms_are_refused() -> None:
+    G = make(16)
+    with pytest.raises(StudioError, match=r"needs \[n, 16, 16\]"):
+        G.synthesis(torch.zeros(1, 14, 16))
+    with pytest.raises(StudioError, match=r"needs \[3, 3\] or \[2, 3, 3\]"):
+        G.synthesis(torch.zeros(2, 16, 16), transform=torch.eye(3).expand(3, 3, 3))
 
 
 def test_running_averages_follow_the_data_in_training_mode_only() -> None:
