@@ -23,7 +23,7 @@
     bubble.style.maxWidth = `${width}px`;
     bubble.dataset.shown = "1";
     const size = bubble.getBoundingClientRect();
-    const isRoomLeft = box.left - size.width - 16 > 0 && innerWidth > 800;
+    const isRoomLeft = box.left - size.width - 16 > 0 && innerWidth > 900;
     const left = isRoomLeft ? box.left - size.width - 12 : clamp(box.left, 8, innerWidth - size.width - 8);
     const below = box.bottom + 6 + size.height < innerHeight ? box.bottom + 6 : box.top - size.height - 6;
     bubble.style.left = `${left}px`;

@@ -124,7 +124,7 @@
       if (document.activeElement !== size.input) size.show(value.size ?? 0);
     });
     const sizeField = controls.field(`Saved size (0: the model's own ${facts.resolution} pixels)`, size, bounds("size").help);
-    return h("details", { class: "studio-group studio-more" }, h("summary", { text: "More" }), center.element, facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
+    return h("details", { class: "studio-group studio-details" }, h("summary", { text: "More" }), center.element, facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
   }
 
   /** Build the panel for a model: {elements, follow(recipe)}. */

@@ -4,6 +4,7 @@
   "use strict";
   const { h, controls } = window.studio;
   const SPAN = 5;
+  const LARGEST = 88;
   const EDGE = 0.1;
   const KEPT = 400;
   const ROW = 100;
@@ -43,8 +44,14 @@
       window.studio.on("theme", () => this.paint());
     }
 
+    /** Pixels between two whole-numbered places. */
     get unit() {
-      return this.width / SPAN;
+      return Math.min(this.width / SPAN, LARGEST);
+    }
+
+    /** How far the map reaches from its centre, in places. */
+    get reach() {
+      return { x: this.width / this.unit / 2 || 1, y: this.height / this.unit / 2 || 1 };
     }
 
     resize() {
@@ -64,8 +71,8 @@
     set(x, y) {
       this.x = x;
       this.y = y;
-      const reach = { x: SPAN / 2 - 0.4, y: (SPAN / 2) * (this.height / this.width || 1) - 0.4 };
-      if (!this.held && (Math.abs(x - this.centre.x) > reach.x || Math.abs(y - this.centre.y) > reach.y)) this.centre = { x: Math.round(x), y: Math.round(y) };
+      const { reach } = this;
+      if (!this.held && (Math.abs(x - this.centre.x) > reach.x - 0.4 || Math.abs(y - this.centre.y) > reach.y - 0.4)) this.centre = { x: Math.round(x), y: Math.round(y) };
       this.element.setAttribute("aria-valuenow", String(Number(x.toFixed(2))));
       this.element.setAttribute("aria-valuetext", `x ${x.toFixed(2)}, row ${y.toFixed(2)}`);
       this.paint();
@@ -162,12 +169,13 @@
     // ---- the map of small pictures -----------------------------------------------------------------------------
     visible() {
       if (!this.width) return [];
-      const across = Math.ceil(SPAN / 2);
-      const down = Math.ceil((SPAN / 2) * (this.height / this.width));
+      const { reach } = this;
+      const across = Math.ceil(reach.x);
+      const down = Math.ceil(reach.y);
       const places = [];
       for (let y = Math.round(this.centre.y) - down; y <= Math.round(this.centre.y) + down; y += 1) {
         for (let x = Math.round(this.centre.x) - across; x <= Math.round(this.centre.x) + across; x += 1) {
-          if (Math.abs(x - this.centre.x) < SPAN / 2 + 0.5 && Math.abs(y - this.centre.y) < (SPAN / 2) * (this.height / this.width) + 0.5) places.push([x, y]);
+          if (Math.abs(x - this.centre.x) < reach.x + 0.5 && Math.abs(y - this.centre.y) < reach.y + 0.5) places.push([x, y]);
         }
       }
       const far = ([x, y]) => Math.hypot(x - this.x, y - this.y);

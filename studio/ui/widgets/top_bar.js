@@ -115,7 +115,7 @@ drops.register({
 });
 
 // ---- start -------------------------------------------------------------------------------------------------------
-if (matchMedia("(max-width: 800px)").matches) speed.dataset.small = "1";
+if (matchMedia("(max-width: 900px)").matches) speed.dataset.small = "1";
 theme.restore();
 emit("top");
 window.studio.start(server);
