@@ -6,12 +6,10 @@ nothing. This module does *not* know formats or paths.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -19,11 +17,10 @@ from studio.checkpoints.bounds import check_config
 from studio.checkpoints.draft import Draft
 from studio.checkpoints.outline import Outline
 from studio.checkpoints.records import Stored, shorten
-from studio.errors import DamagedFileError, StudioError, TooBigError, UnsafeFileError
+from studio.checkpoints.weights import check_memory, is_finite, not_finite
+from studio.errors import DamagedFileError, StudioError
 from studio.models.common import FAMILIES, build
 
-MAX_TENSOR_BYTES = 8 << 30
-SLACK_BYTES = 16 << 20
 NAMED = 5
 
 
@@ -84,39 +81,18 @@ def match(expected: Mapping[str, Tensor], draft: Draft) -> dict[str, Stored]:
     return found
 
 
-def check_memory(weights: Mapping[str, Stored], file_bytes: int) -> None:
-    """Refuse weights that would take more memory than the file could honestly hold, or than there is.
-
-    Raises:
-        UnsafeFileError: Many tensors share the same bytes.
-        TooBigError: More than 8 GB, or half of the free memory.
-    """
-    stored = sum(tensor.nbytes for tensor in weights.values())
-    if stored > 2 * file_bytes + SLACK_BYTES:
-        raise UnsafeFileError("uses the same bytes for many tensors and would need far more memory than its size; refused.")
-    needed = sum(4 * math.prod(tensor.shape) for tensor in weights.values())
-    limit = min(MAX_TENSOR_BYTES, psutil.virtual_memory().available // 2)
-    if needed > limit:
-        raise TooBigError(f"needs {needed / 2**30:.1f} GB of memory; the studio may use {limit / 2**30:.1f} GB here.")
-
-
 def _read(expected: Mapping[str, Tensor], weights: Mapping[str, Stored]) -> dict[str, Tensor]:
     """Copy the weights out of the file and look for values that are not numbers."""
     tensors: dict[str, Tensor] = {}
     broken: list[str] = []
     for name, target in expected.items():
-        tensor = torch.from_numpy(np.asarray(weights[name].read()))
-        tensor = tensor if tensor.dtype == target.dtype else tensor.to(target.dtype)
-        if tensor.is_floating_point() and tensor.numel():
-            low, high = tensor.aminmax()
-            if not math.isfinite(low) or not math.isfinite(high):
-                broken.append(name)
-        tensors[name] = tensor
+        values = np.asarray(weights[name].read())
+        if not is_finite(values):
+            broken.append(name)
+        tensor = torch.from_numpy(values)
+        tensors[name] = tensor if tensor.dtype == target.dtype else tensor.to(target.dtype)
     if broken:
-        raise DamagedFileError(
-            f"holds values that are not numbers (NaN or infinite) in {len(broken)} of {len(tensors)} tensors, first in "
-            f"{shorten(broken[0])}: its training broke down. Use an earlier snapshot."
-        )
+        raise not_finite(broken, len(tensors))
     return tensors
 
 

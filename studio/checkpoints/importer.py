@@ -18,6 +18,7 @@ from studio.checkpoints.card import ModelCard
 from studio.checkpoints.contents import read_contents
 from studio.checkpoints.formats import recognise
 from studio.checkpoints.opening import named_errors, opened
+from studio.checkpoints.weights import check_finite, check_memory
 from studio.errors import StudioError
 
 PARSE_BYTES = 1 << 30
@@ -44,6 +45,8 @@ def _convert(source: Path, result: Path, name: str) -> dict[str, Any]:
         _answer({"share": 0.0, "what": "Reading"})
         draft = recognise(read_contents(file.data))
         check_config(draft.family, draft.config)
+        check_memory(draft.weights, file.size)
+        check_finite(draft.weights)
         _limit_memory(None)
         from studio.checkpoints import loader
 
