@@ -29,18 +29,19 @@ PADDINGS = {"zeros": BARE, "reflect": Border.around(1, REFLECT), "replicate": Bo
 def candidates(net: Any, precision: str, device: torch.device) -> list[Candidate]:
     """Return the fast paths of a translator, quickest to prepare first.
 
+    In the automatic mode the exact one follows, for networks that bfloat16 does not serve well enough.
+
     Args:
         net: A :class:`ResnetTranslator` or :class:`UnetTranslator` in eval mode.
         precision: "exact" (float32) or "auto" (bfloat16 or float16 where the device has fast units for it).
         device: Where the network is.
     """
     if device.type != "cpu":
-        return [Candidate("half", lambda: _halved(net, torch.float16))] if precision == "auto" and device.type == "cuda" else []
-    half = precision == "auto" and bfloat16_wins()
-    found = [Candidate("half", lambda: _halved(net, torch.bfloat16))] if half else []
+        return [Candidate("half", lambda: halved(net, torch.float16))] if precision == "auto" and device.type == "cuda" else []
     path = FastResnet if net.family == "resnet" else FastUnet
-    found.append(Candidate("numba", lambda: path(net, torch.bfloat16 if half else torch.float32)))
-    return found
+    if precision == "exact" or not bfloat16_wins():
+        return [Candidate("numba", lambda: path(net, torch.float32))]
+    return [Candidate("numba", lambda: path(net, torch.bfloat16)), Candidate("numba-exact", lambda: path(net, torch.float32))]
 
 
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.Identity)
@@ -170,7 +171,7 @@ def _one_by_one(net: Any, translate: Callable[[Tensor], Tensor], img: Tensor) ->
         return torch.cat([translate(one) for one in torch.split(img, 1)])
 
 
-def _halved(net: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+def halved(net: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """Return a copy of the network with convolutions in ``dtype`` and norms in float32, channels last."""
     twin = copy.deepcopy(net).to(memory_format=torch.channels_last)
     for layer in twin.modules():

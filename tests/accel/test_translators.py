@@ -8,7 +8,7 @@ from studio.accel import compare
 from studio.accel.candidate import Candidate
 from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE, ZEROS
 from studio.accel.translator_parts import Border, Norm, Raw, Stage, Values
-from studio.accel.translators import FastResnet, FastUnet, candidates
+from studio.accel.translators import FastResnet, FastUnet, candidates, halved
 from studio.models.translator_layers import init_weights
 from studio.models.translators import ResnetTranslator, UnetTranslator
 
@@ -111,6 +111,13 @@ def test_every_candidate_is_a_stand_in_for_the_network(net, precision):
         assert out.shape == img.shape
         assert out.dtype == torch.float32
         assert compare.psnr(out, net(img)) > (100 if precision == "exact" else 35)
+
+
+def test_the_half_precision_copy_looks_like_the_network_and_follows_norm_mode():
+    net = lively(ResnetTranslator(ngf=16, n_blocks=1, norm="batch"))
+    call, img = halved(net, torch.bfloat16), picture(1, 3, 32, 32)
+    for net.norm_mode in ("published", "eval"):
+        assert compare.psnr(call(img), net(img)) > 35
 
 
 def border_of(x, border):
