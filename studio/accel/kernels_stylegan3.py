@@ -12,13 +12,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from studio.accel.runtime import row_kernel
-from studio.accel.simd import LANES, add, f32_pointer, float_value, fma, load, maximum, minimum, mul, splat, store, u16_pointer
+from studio.accel.simd import LANES, add, f32_pointer, float_value, fma, load, maximum, minimum, mul, prefetch, splat, store, u16_pointer
 
 UP_TAPS = 6
 """Taps per phase of the upsampling filter."""
@@ -28,25 +24,6 @@ MAX_RANK = 4
 """Most separable filters that a downsampling filter may be the sum of."""
 RING = 8
 """Input rows kept at a time: six for the filter, one for the second of two output phases, rounded up."""
-
-
-@intrinsic
-def prefetch(context: Any, pointer: Any, offset: Any, is_write: Any) -> Any:
-    """Ask for the cache line of ``pointer[offset]`` ahead of time; any address will do."""
-    if not isinstance(is_write, types.IntegerLiteral):
-        return None
-    flag = is_write.literal_value
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        byte = ir.IntType(8).as_pointer()
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
-        builder.call(function, [address, number(flag), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(pointer, types.int64, is_write), generate
 
 
 _fast = numba.njit(forceinline=True, fastmath={"contract", "nsz"})
@@ -85,9 +62,10 @@ def _fill(row: Any, start: Any, stop: Any) -> None:
 
 
 @_plain
-def _read_row(source: Any, is_half: Any, at: Any, step: Any, row: Any, first: Any, count: Any, size: Any, scale: Any, bias: Any) -> None:
+def _read_row(
+    source: Any, is_half: Any, at: Any, step: Any, row: Any, first: Any, count: Any, size: Any, scale: Any, bias: Any, ahead: Any
+) -> None:
     """Bring columns ``first ... first + count`` of an input row in, scaled and biased; zero outside ``0 ... size``."""
-    ahead = size * step
     left = min(max(-first, 0), count)
     right = max(min(size - first, count), left)
     _fill(row, 0, left)
@@ -219,7 +197,7 @@ def _tile(block: Any, sample: Any, channel: Any, x0: Any, y0: Any, scratch: Any)
     """Compute one tile of sixteen channels; see :func:`filtered_lrelu` for the arguments in ``block``."""
     source, target, is_half_in, is_half_out = block[0], block[1], block[2] != 0, block[3] != 0
     channels, in_size, out_size, up, rank = block[8], block[9], block[10], block[11], block[12]
-    window, shift = block[13], block[14]
+    window, shift, pitch_in, pitch_out, inset = block[13], block[14], block[19], block[20], block[21]
     width, height = min(block[15], out_size - x0), min(block[16], out_size - y0)
     taps = f32_pointer(block[7])
     slope, clamp = float_value(block[17]), float_value(block[18])
@@ -248,8 +226,9 @@ def _tile(block: Any, sample: Any, channel: Any, x0: Any, y0: Any, scratch: Any)
             while read < first + UP_TAPS:
                 row = f32_pointer(scratch + 4 * LANES * columns * (read & 7))
                 if 0 <= read < in_size:
-                    start = (sample * in_size + read) * in_size * channels + channel
-                    _read_row(source, is_half_in, start, channels, row, group0 + window, columns, in_size, scale_in, bias)
+                    start = (sample * pitch_in + read) * pitch_in * channels + channel
+                    ahead = pitch_in * channels
+                    _read_row(source, is_half_in, start, channels, row, group0 + window, columns, in_size, scale_in, bias, ahead)
                 else:
                     _fill(row, 0, columns)
                 read += 1
@@ -260,9 +239,9 @@ def _tile(block: Any, sample: Any, channel: Any, x0: Any, y0: Any, scratch: Any)
         down = f32_pointer(block[7] + 8 * UP_TAPS * up + 4 * DOWN_TAPS // 2 * rank)
         done = pair - (DOWN_TAPS // 2 - 1)
         if done >= y0:
-            start = ((sample * out_size + done) * out_size + x0) * channels + channel
+            start = ((sample * pitch_out + done + inset) * pitch_out + x0 + inset) * channels + channel
             oldest = f32_pointer(sums_at + 4 * LANES * width * ((pair + 1) % 6))
-            _finish(coarse, rank, width, down, oldest, target, is_half_out, start, channels, scale_out, out_size * channels)
+            _finish(coarse, rank, width, down, oldest, target, is_half_out, start, channels, scale_out, pitch_out * channels)
         for index in range(rank):
             down = f32_pointer(block[7] + 8 * UP_TAPS * up + 4 * (DOWN_TAPS // 2 * rank + DOWN_TAPS * index))
             _spread(coarse, rank, index, width * LANES, down, sums, pair)
@@ -272,11 +251,12 @@ def _tile(block: Any, sample: Any, channel: Any, x0: Any, y0: Any, scratch: Any)
 def filtered_lrelu(start: int, stop: int, block: Any) -> None:
     """Compute tiles ``start ... stop``, counted by channel block, then column, row and sample.
 
-    Slots: 0 input ``[n, in_size, in_size, channels]``, 1 output ``[n, out_size, out_size, channels]``, 2 and 3 whether
-    they are bfloat16, 4 factor on the input ``[n, channels]``, 5 bias ``[channels]``, 6 factor on the output
+    Slots: 0 input ``[n, pitch, pitch, channels]``, of which the first ``in_size`` rows and columns are the picture, 1
+    output, 2 and 3 whether they are bfloat16, 4 factor on the input ``[n, channels]``, 5 bias ``[channels]``, 6 factor on the output
     ``[n, channels]``, 7 taps (see :func:`studio.accel.stylegan3.pack_taps`), 8 channels, 9 in_size, 10 out_size, 11
     upsampling factor, 12 rank, 13 first input sample of the first group of ``up`` fine samples, 14 how many samples of
-    that group lie before the first one that is used, 15 and 16 width and height of a tile, 17 slope, 18 clamp.
+    that group lie before the first one that is used, 15 and 16 width and height of a tile, 17 slope, 18 clamp, 19 and 20
+    side of the whole input and output, 21 how many rows and columns of the output come before the picture.
     """
     channels, out_size, up, rank, tile_width, tile_height = block[8], block[10], block[11], block[12], block[15], block[16]
     across, down, blocks = -(-out_size // tile_width), -(-out_size // tile_height), channels // LANES

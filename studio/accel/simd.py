@@ -163,6 +163,24 @@ def store(context: Any, pointer: Any, offset: Any, value: Any) -> Any:
 
 
 @intrinsic
+def prefetch(context: Any, pointer: Any, offset: Any, is_write: Any) -> Any:
+    """Ask for the cache line of ``pointer[offset]`` ahead of time, to read it (0) or to write it (1); any address will do."""
+    if not isinstance(is_write, types.IntegerLiteral):
+        return None
+    flag = is_write.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+        builder.call(function, [address, _I32(flag), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, is_write), generate
+
+
+@intrinsic
 def splat(context: Any, value: Any) -> Any:
     """Repeat one float32 sixteen times."""
 

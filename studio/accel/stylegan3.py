@@ -7,9 +7,8 @@ not follow later changes. Convolutions run in bfloat16 where that was asked for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,18 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studio.accel import kernels_winograd as winograd
+from studio.accel import products
 from studio.accel.candidate import Candidate
-from studio.accel.kernels_stylegan3 import DOWN_TAPS, MAX_RANK, UP_TAPS, filtered_lrelu
+from studio.accel.kernels_stylegan3 import filtered_lrelu
 from studio.accel.runtime import bfloat16_wins, tune_allocator
-from studio.accel.simd import LANES
-from studio.models.stylegan3 import StyleGAN3Generator, SynthesisLayer, SynthesisNetwork, check_request
-from studio.models.stylegan3_plan import LayerPlan
-
-EXACT_TOLERANCE = 3e-6
-AUTO_TOLERANCE = 1e-3
-"""What a sum of separable filters may leave of a radial one, relative L2."""
-CHANNEL_BLOCK = 2 * LANES
-TILE_WIDTH, TILE_HEIGHT = 32, 96
+from studio.accel.stylegan3_layer import AUTO_TOLERANCE, EXACT_TOLERANCE, FusedLayer, blank, is_supported, pad_channels
+from studio.models.stylegan3 import StyleGAN3Generator, SynthesisNetwork, check_request
 
 
 def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) -> list[Candidate]:
@@ -46,135 +40,11 @@ def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) ->
     tolerance = AUTO_TOLERANCE if precision == "auto" else EXACT_TOLERANCE
     build = partial(FusedSynthesis, net.synthesis, tolerance=tolerance)
     found = [Candidate("numba", partial(build, dtype=torch.float32))]
+    if net.config["conv_kernel"] == 3 and products.is_available():
+        found.append(Candidate("numba-winograd", partial(build, dtype=torch.float32, is_canvas=True)))
     if precision == "auto" and bfloat16_wins():
         found.append(Candidate("numba-bf16", partial(build, dtype=torch.bfloat16)))
     return found
-
-
-def is_supported(layer: SynthesisLayer) -> bool:
-    """Say whether the fused kernel can do this layer: the published filter lengths, symmetric, or no filters at all."""
-    plan, up, down = layer.plan, layer.up_filter, layer.down_filter
-    if plan.is_rgb:
-        return up is None and down is None
-    if up is None or down is None or up.ndim != 1:
-        return False
-    is_published = plan.down == 2 and len(up) == UP_TAPS * plan.up and len(down) == DOWN_TAPS
-    if not is_published or not all(torch.allclose(down, other, atol=1e-7) for other in (down.flip(0), down.mT if down.ndim == 2 else down)):
-        return False
-    columns, rows = separate(down, EXACT_TOLERANCE)
-    return down.ndim == 1 or bool((columns.T @ rows - down).norm() <= 2 * EXACT_TOLERANCE * down.norm())
-
-
-def separate(taps: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Write a symmetric filter as a short sum of separable ones, ``sum_i columns[i] rows[i]^T``.
-
-    Args:
-        taps: ``[taps]`` (separable as it is) or ``[taps, taps]``, symmetric.
-        tolerance: Largest remainder, relative L2.
-
-    Returns:
-        ``columns [rank, taps]`` and ``rows [rank, taps]``; the rank is at most :data:`MAX_RANK`.
-    """
-    if taps.ndim == 1:
-        return taps[None], taps[None]
-    values, vectors = torch.linalg.eigh(taps.double())
-    order = values.abs().argsort(descending=True)
-    values, vectors = values[order], vectors[:, order]
-    remainder = values.square().flip(0).cumsum(0).flip(0).sqrt() / values.norm()
-    rank = min(max(int((remainder > tolerance).sum()), 1), MAX_RANK)
-    rows = vectors[:, :rank].T
-    return (rows * values[:rank, None]).float(), rows.float()
-
-
-def pack_taps(plan: LayerPlan, up_filter: Tensor, down_filter: Tensor, *, gain: float, tolerance: float) -> tuple[Tensor, int]:
-    """Lay out the taps of a layer as the kernel reads them, with the gains of upsampling and activation included.
-
-    Returns:
-        Vertical and horizontal upsampling taps ``[up, 6]`` each, half of each symmetric horizontal downsampling filter
-        ``[rank, 6]``, the vertical ones ``[rank, 12]``, all in one row; and the rank.
-    """
-    phases = up_filter.flip(0).view(UP_TAPS, plan.up).T.flip(0) * plan.up
-    columns, rows = separate(down_filter, tolerance)
-    parts = [phases, phases * gain, rows[:, : DOWN_TAPS // 2], columns]
-    return torch.cat([part.float().reshape(-1) for part in parts]), len(rows)
-
-
-@dataclass(frozen=True)
-class FusedLayer:
-    """One layer with its constants packed; channels are padded with zeros to a multiple of :data:`CHANNEL_BLOCK`."""
-
-    plan: LayerPlan
-    affine: Callable[[Tensor], Tensor]
-    input_gain: Tensor
-    energy: Tensor
-    """Sum of squares of each unit filter over its window, ``[in, out]``."""
-    weight: Tensor
-    bias: Tensor
-    taps: Tensor
-    rank: int
-    clamp: float
-
-    @classmethod
-    def pack(cls, layer: SynthesisLayer, *, dtype: torch.dtype, tolerance: float) -> FusedLayer:
-        """Copy the constants of a layer; the convolution will run in ``dtype``."""
-        plan, up_filter, down_filter = layer.plan, layer.up_filter, layer.down_filter
-        assert up_filter is not None and down_filter is not None
-        unit = layer.unit_weight()
-        weight = F.pad(unit, (0, 0, 0, 0, 0, -plan.in_channels % CHANNEL_BLOCK, 0, -plan.out_channels % CHANNEL_BLOCK)).to(dtype)
-        taps, rank = pack_taps(plan, up_filter, down_filter, gain=math.sqrt(2), tolerance=tolerance)
-        return cls(
-            plan=plan,
-            affine=_frozen_affine(layer),
-            input_gain=layer.magnitude_ema.rsqrt(),
-            energy=unit.square().sum((2, 3)).T.contiguous(),
-            weight=weight.contiguous(memory_format=torch.channels_last),
-            bias=F.pad(layer.bias, (0, -plan.out_channels % CHANNEL_BLOCK)),
-            taps=taps,
-            rank=rank,
-            clamp=math.inf if layer.conv_clamp is None else float(layer.conv_clamp),
-        )
-
-    def scales(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the factors on the input ``[n, in]`` and on what the convolution gives ``[n, out]``, padded."""
-        styles = self.affine(w)
-        styles = styles * styles.square().mean(1, keepdim=True).rsqrt()
-        demodulation = (styles.square() @ self.energy + 1e-8).rsqrt()
-        return _pad_channels(styles * self.input_gain), _pad_channels(demodulation)
-
-    def convolve(self, x: Tensor) -> Tensor:
-        """Convolve ``[n, h, w, in]`` (already scaled) with the packed weight: ``[n, h', w', out]``."""
-        if self.plan.kernel == 1:
-            return F.linear(x, self.weight[:, :, 0, 0])
-        y = F.conv2d(x.permute(0, 3, 1, 2), self.weight, padding=self.plan.kernel - 1)
-        return y.permute(0, 2, 3, 1).contiguous()
-
-    def activate(self, x: Tensor, before: Tensor, after: Tensor, dtype: torch.dtype) -> Tensor:
-        """Scale by ``before [n, out]``, add the bias, apply the filtered leaky ReLU, scale by ``after [n, out]``."""
-        plan, (n, size, _, channels) = self.plan, x.shape
-        y = torch.empty(n, plan.out_size, plan.out_size, channels, dtype=dtype)
-        width, height = _even_tile(plan.out_size, TILE_WIDTH), _even_tile(plan.out_size, TILE_HEIGHT)
-        tiles = n * (channels // LANES) * -(-plan.out_size // width) * -(-plan.out_size // height)
-        shift = -(plan.padding[0] + 1) % plan.up
-        window = (-shift - plan.padding[0] - 1) // plan.up + 1
-        halves = (int(x.dtype == torch.bfloat16), int(dtype == torch.bfloat16))
-        shape = (channels, size, plan.out_size, plan.up, self.rank, window, shift, width, height)
-        filtered_lrelu(tiles, x, y, *halves, before, self.bias, after, self.taps, *shape, 0.2, self.clamp, grain=2)
-        return y
-
-
-def _frozen_affine(layer: SynthesisLayer) -> Callable[[Tensor], Tensor]:
-    affine = layer.affine
-    weight, bias = affine.weight.detach() / math.sqrt(affine.weight.shape[1]), affine.bias.detach()
-    return lambda w: F.linear(w, weight, bias)
-
-
-def _even_tile(size: int, about: int) -> int:
-    """Return the side of the tiles when ``size`` is cut into equal parts of about ``about``."""
-    return -(-size // max(round(size / about), 1))
-
-
-def _pad_channels(x: Tensor) -> Tensor:
-    return F.pad(x, (0, -x.shape[-1] % CHANNEL_BLOCK)).contiguous()
 
 
 class FusedSynthesis:
@@ -184,15 +54,18 @@ class FusedSynthesis:
         synthesis: The network to copy.
         dtype: What convolutions run in, and what is kept between layers.
         tolerance: What a sum of separable filters may leave of a radial one, relative L2.
+        is_canvas: Convolve on canvases with fewer multiplications (3x3, float32) where that is faster.
     """
 
     @torch.no_grad()
-    def __init__(self, synthesis: SynthesisNetwork, *, dtype: torch.dtype, tolerance: float) -> None:
+    def __init__(self, synthesis: SynthesisNetwork, *, dtype: torch.dtype, tolerance: float, is_canvas: bool = False) -> None:
         tune_allocator()
         filtered_lrelu.compile()
+        if is_canvas:
+            winograd.convolve.compile()
         self.dtype = dtype
         *layers, rgb = synthesis.layers
-        self.layers = [FusedLayer.pack(deepcopy(layer), dtype=self.dtype, tolerance=tolerance) for layer in layers]
+        self.layers = [FusedLayer.pack(deepcopy(layer), dtype=dtype, tolerance=tolerance, is_canvas=is_canvas) for layer in layers]
         self.rgb, self.input = deepcopy(rgb), deepcopy(synthesis.input)
         self.input_weight = (self.input.weight.detach() / math.sqrt(self.input.channels)).to(dtype)
         self.output_scale = synthesis.output_scale
@@ -213,11 +86,12 @@ class FusedSynthesis:
         first, *others, last = ws.to(torch.float32).unbind(1)
         scales = [layer.scales(w) for layer, w in zip(self.layers, others, strict=True)]
         rgb_scale, _ = self.rgb.scales(last)
-        before = [scale for scale, _ in scales] + [_pad_channels(rgb_scale)]
+        before = [scale for scale, _ in scales] + [pad_channels(rgb_scale)]
         x = self._features(first, transform, before[0])
-        for index, layer in enumerate(self.layers):
+        canvases = [layer.convolve.canvas for layer in self.layers[1:]] + [0]
+        for index, (layer, canvas) in enumerate(zip(self.layers, canvases, strict=True)):
             dtype = self.dtype if index + 1 < len(self.layers) else torch.float32
-            x = layer.activate(layer.convolve(x), scales[index][1], before[index + 1], dtype)
+            x = layer.activate(layer.convolve(x), scales[index][1], before[index + 1], dtype=dtype, canvas=canvas)
         return self._to_rgb(x)
 
     def _features(self, w: Tensor, transform: Tensor | None, scale: Tensor) -> Tensor:
@@ -227,7 +101,13 @@ class FusedSynthesis:
         along_y = place * freqs[:, None, :, 1]
         waves = torch.sin((along_x[:, None] + along_y[:, :, None]) * (2 * math.pi)) * amplitudes[:, None, None]
         x = F.linear(waves.to(self.dtype), self.input_weight)
-        return (_pad_channels(x) * scale[:, None, None]).to(self.dtype)
+        x = (pad_channels(x) * scale[:, None, None]).to(self.dtype)
+        canvas = self.layers[0].convolve.canvas
+        if canvas == 0:
+            return x
+        y = blank(len(x), x.shape[1], x.shape[3], dtype=self.dtype, canvas=canvas)
+        y[:, 1 : x.shape[1] + 1, 1 : x.shape[1] + 1] = x
+        return y
 
     def _to_rgb(self, x: Tensor) -> Tensor:
         weight = self.rgb.weight[:, :, 0, 0]

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from studio.accel import products
 from studio.accel import stylegan3 as fast
+from studio.accel import stylegan3_layer as packed_layer
 from studio.accel.compare import psnr, relative_error
 from studio.models import ops
 from studio.models.filters import design_lowpass
@@ -29,8 +31,9 @@ def make(resolution: int = 32, **arguments: Any) -> StyleGAN3Generator:
     return G.eval().requires_grad_(False)
 
 
-def synthesis(G: StyleGAN3Generator, precision: str = "exact") -> Any:
-    return fast.candidates(G, precision, CPU)[-1].build()
+def synthesis(G: StyleGAN3Generator, precision: str = "exact", *, name: str = "numba") -> Any:
+    (candidate,) = (candidate for candidate in fast.candidates(G, precision, CPU) if candidate.name == name)
+    return candidate.build()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,28 @@ def test_the_fused_path_gives_the_pictures_of_the_module(resolution: int, argume
     G = make(resolution, **arguments)
     ws = torch.randn(2, G.num_ws, 16)
     assert relative_error(synthesis(G)(ws), G.synthesis(ws)) < 1e-5
+
+
+@pytest.mark.skipif(not products.is_available(), reason="this CPU has no wide registers with fused multiply-add")
+@pytest.mark.parametrize("arguments", [{}, {"num_layers": 5, "margin_size": 9, "channel_max": 40}])
+def test_fewer_multiplications_give_the_same_pictures(arguments: dict[str, Any]) -> None:
+    G = make(32, **arguments)
+    ws = torch.randn(2, G.num_ws, 16)
+    run = synthesis(G, name="numba-winograd")
+    assert any(layer.convolve.canvas for layer in run.layers)
+    assert relative_error(run(ws), G.synthesis(ws)) < 1e-5
+
+
+@pytest.mark.parametrize("size", [16, 36, 52, 84, 148, 276, 532, 1044])
+def test_a_canvas_holds_its_picture_and_cuts_into_whole_strips(size: int) -> None:
+    canvas = packed_layer.canvas_for(size)
+    if canvas:
+        conv = packed_layer.CanvasConv(torch.zeros(32, 32, 3, 3), canvas)
+        across = canvas // 4
+        assert canvas >= size + 2 and across * 4 == canvas
+        assert across % conv.depth == 0 and conv.depth * across % 8 == 0
+    else:
+        assert size < 36
 
 
 def test_the_fused_path_follows_the_transform_and_ignores_noise() -> None:
@@ -69,7 +94,7 @@ def test_the_automatic_precision_stays_above_45_decibels(config: dict[str, Any],
     ws = torch.randn(1, G.num_ws, 16)
     wanted = G.synthesis(ws)
     loudness = wanted.std() * 2
-    assert psnr(synthesis(G, "auto")(ws) / loudness, wanted / loudness) > 45
+    assert psnr(synthesis(G, "auto", name="numba-bf16")(ws) / loudness, wanted / loudness) > 45
 
 
 @pytest.mark.parametrize("config", [{}, CONFIG_R], ids=["t", "r"])
@@ -121,13 +146,13 @@ def test_a_radial_filter_is_a_short_sum_of_separable_ones(cutoff: float) -> None
     assert taps is not None
     ranks = []
     for tolerance in (1e-3, 3e-6):
-        columns, rows = fast.separate(taps, tolerance)
+        columns, rows = packed_layer.separate(taps, tolerance)
         assert relative_error(columns.T @ rows, taps) < tolerance + 1e-7
         ranks.append(len(rows))
     assert 1 <= ranks[0] <= ranks[1] <= 4
 
 
-def layer_like(in_size: int, out_size: int, *, up: int, taps: Tensor) -> tuple[fast.FusedLayer, Tensor]:
+def layer_like(in_size: int, out_size: int, *, up: int, taps: Tensor) -> tuple[packed_layer.FusedLayer, Tensor]:
     inner = 32 * up
     plan = LayerPlan(
         name="L0",
@@ -145,9 +170,11 @@ def layer_like(in_size: int, out_size: int, *, up: int, taps: Tensor) -> tuple[f
         is_rgb=False,
     )
     up_filter = torch.rand(6 * up)
-    packed, rank = fast.pack_taps(plan, up_filter, taps, gain=math.sqrt(2), tolerance=1e-7)
-    nothing = torch.zeros(1)
-    layer = fast.FusedLayer(plan, lambda w: w, nothing, nothing, nothing, torch.randn(32), packed, rank, clamp=3.0)
+    packed, rank = packed_layer.pack_taps(plan, up_filter, taps, gain=math.sqrt(2), tolerance=1e-7)
+    nothing = torch.zeros(1, 1, 1, 1)
+    layer = packed_layer.FusedLayer(
+        plan, lambda w: w, nothing, nothing, packed_layer.DirectConv(nothing), torch.randn(32), packed, rank, clamp=3.0
+    )
     return layer, up_filter
 
 
@@ -163,7 +190,7 @@ def test_the_kernel_equals_the_plain_operation(in_size: int, out_size: int, is_r
     wanted = ops.filtered_lrelu(
         x * before[..., None, None], up_filter, taps, layer.bias, up=up, down=2, padding=layer.plan.padding, clamp=layer.clamp
     )
-    got = layer.activate(x.permute(0, 2, 3, 1).contiguous(), before, after, torch.float32)
+    got = layer.activate(x.permute(0, 2, 3, 1).contiguous(), before, after, dtype=torch.float32)
     assert relative_error(got.permute(0, 3, 1, 2), wanted * after[..., None, None]) < 2e-6
 
 
@@ -172,5 +199,5 @@ def test_the_kernel_rounds_bfloat16_once_on_the_way_in_and_once_on_the_way_out()
     assert taps is not None
     layer, _ = layer_like(20, 24, up=2, taps=taps)
     x, scale = torch.randn(1, 20, 20, 32).bfloat16(), torch.ones(1, 32)
-    wanted = layer.activate(x.float(), scale, scale, torch.float32)
-    assert torch.equal(layer.activate(x, scale, scale, torch.bfloat16), wanted.bfloat16())
+    wanted = layer.activate(x.float(), scale, scale, dtype=torch.float32)
+    assert torch.equal(layer.activate(x, scale, scale, dtype=torch.bfloat16), wanted.bfloat16())
