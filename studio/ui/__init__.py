@@ -11,6 +11,7 @@ How to add a tab ``names``:
 3. Handlers are plain functions ``handler(ctx, session, request) -> dict`` and know no component. ``endpoint(ctx, RequestType, handler)``
    makes one callable from the page; the request type is a ``Payload`` whose ``read`` checks every entry. ``raise StudioError("one
    sentence")`` and the page shows it. Pictures go to the page with ``image_url``; nothing is served from disk.
+   What a tab keeps for one visitor lies in ``session.parts["names"]``, what it shares among all in ``ctx.sessions.parts``.
 4. In the script: ``const { h, on, emit, call, guarded, controls, drops, keys, recipe, session, status, Stage } = window.studio``.
 
    - ``await call(server, "handler", {...})`` adds the session's token; ``guarded(() => ...)`` shows a refusal in the status line.
@@ -29,5 +30,5 @@ How to add a tab ``names``:
    - ``emit("picture-made", entry)`` puts a picture in front of the strip (``session.add_picture``, ``shell.strip_entry``);
      ``emit("gallery")`` says that the gallery's files changed; ``model.refresh()`` that the installed models did.
    - ``emit("speed", {device, ms, runner})`` after anything that a model computed. ``Stage`` (``assets/stage.js``) is the picture with its
-     thin progress line, compare and cancel.
+     thin progress line, compare and cancel; ``Viewer`` (``assets/viewer.js``) is a Stage with a before and an after that zoom in step.
 """
