@@ -16,6 +16,15 @@ TRANSLATORS = (
 MOST = 1e-4
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Such small networks are slower on several threads, above all where other tests run beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def distance(result, truth):
     """Relative L2 error."""
     return float(np.linalg.norm(result.numpy() - truth) / np.linalg.norm(truth))
