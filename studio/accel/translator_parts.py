@@ -48,8 +48,8 @@ class PackedConv:
     """A convolution whose weights lie in memory as the CPU library likes them, for dense channels-last input."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *, stride: int = 1, padding: int = 0) -> None:
-        self.weight = weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
-        self.bias = None if bias is None else bias.detach().to(dtype)
+        self.weight = weight.detach().to(dtype, copy=True).contiguous(memory_format=torch.channels_last)
+        self.bias = None if bias is None else bias.detach().to(dtype, copy=True)
         self.stride, self.padding = [stride] * 2, [padding] * 2
         self.is_packed = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         if self.is_packed:
