@@ -224,7 +224,7 @@ class CycleTrainer:
 
     def quality(self) -> dict[str, float]:
         """Return the random-feature KID of translated photos against paintings (``score``) and of the photos themselves."""
-        n = min(128, len(self.pictures["a"]), len(self.pictures["b"]))
+        n = min(64, len(self.pictures["a"]), len(self.pictures["b"]))
         a, b = self._middle_squares("a", n), self._middle_squares("b", n)
         features = metrics.RandomFeatures()
         target = features(b)

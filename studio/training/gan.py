@@ -42,6 +42,7 @@ from studio.training.trainer import (
 )
 
 SAMPLE_PSI = 0.7
+QUALITY_PICTURES = 512
 
 
 class GanTrainer:
@@ -252,7 +253,7 @@ class GanTrainer:
     def quality(self) -> dict[str, float]:
         """Return the random-feature KID against real pictures (``score``) and the diversity of the samples."""
         rng = np.random.Generator(np.random.PCG64(0))
-        n = min(1000, len(self.pictures))
+        n = min(QUALITY_PICTURES, len(self.pictures))
         labels = self.draw.labels(n, rng)
         real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
         fake = self._drawn(labels)

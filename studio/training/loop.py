@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 5.0
 MOST_ROLLBACKS = 5
+SLEEP_FACTOR = 30.0
 
 
 def run_folder(settings: Settings) -> RunFolder:
@@ -104,6 +105,7 @@ class _Run:
         self.steps = self.saved_step = self.cur_nimg = 0
         self.seconds = 0.0
         self.rollbacks = 0
+        self.longest_step = 0.0
         self.best: float | None = None
         self.saved_at = self.shown_at = self.told_at = 0.0
         self.sums: dict[str, tuple[float, int]] = {}
@@ -150,7 +152,7 @@ class _Run:
             return
         self.steps += 1
         self.cur_nimg += self.trainer.images_per_step
-        self.seconds += time.monotonic() - started
+        self.seconds += self._awake(time.monotonic() - started)
         for name, value in values.items():
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)
@@ -161,6 +163,13 @@ class _Run:
             yield from self._snapshot()
         if self.seconds - self.saved_at >= self.settings.save_minutes * 60:
             yield from self._save()
+
+    def _awake(self, seconds: float) -> float:
+        """Return the time that a step took; a machine that slept (or a process that was halted) during it does not count as training."""
+        if self.longest_step > 0 and seconds > SLEEP_FACTOR * self.longest_step:
+            return self.longest_step
+        self.longest_step = max(self.longest_step, seconds)
+        return seconds
 
     def _roll_back(self, reason: str) -> Iterator[Tick]:
         rollbacks = self.rollbacks + 1

@@ -14,6 +14,7 @@ from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
 from studio.training import loop, presets
 from studio.training.settings import Settings, Tick
+from studio.training.team import Team
 from studio.training.trainer import StepRandom
 
 
@@ -235,3 +236,9 @@ def test_settings_survive_json_and_say_the_command(gan: Settings) -> None:
 def test_random_numbers_are_a_function_of_seed_salt_and_step() -> None:
     draws = {tuple(StepRandom(*key).normal(3).tolist()) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)]}
     assert len(draws) == 4
+
+
+def test_a_machine_that_slept_during_a_step_did_not_train_meanwhile(gan: Settings) -> None:
+    resolved = presets.resolve(gan)
+    current = loop._Run(resolved, loop.run_folder(resolved), presets.build_trainer(resolved), Team())
+    assert [current._awake(seconds) for seconds in (1.0, 2.0, 3600.0, 1.5)] == [1.0, 2.0, 2.0, 1.5]
