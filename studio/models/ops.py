@@ -204,6 +204,20 @@ def modulated_conv2d(
     return torch.addcmul((noise * gain).to(x.dtype), x, scale)
 
 
+def modulated_mix(x: Tensor, weight: Tensor, styles: Tensor) -> Tensor:
+    """Mix the channels of ``x [n, in, h, w]`` by ``weight [out, in]`` scaled by ``styles [n, in]``: ``[n, out, h, w]``.
+
+    The same as :func:`modulated_conv2d` with 1x1 filters and no demodulation; with few outputs it is cheaper to scale
+    the weights.
+    """
+    own = (weight * styles[:, None, :]).to(x.dtype)
+    n, channels, height, width = x.shape
+    if x.is_contiguous():
+        return (own @ x.view(n, channels, height * width)).view(n, -1, height, width)
+    pixels = x.permute(0, 2, 3, 1).reshape(n, height * width, channels)
+    return (pixels @ own.transpose(1, 2)).view(n, height, width, -1).permute(0, 3, 1, 2)
+
+
 def conv2d_up(x: Tensor, weight: Tensor, *, taps: Tensor | None, padding: int) -> Tensor:
     """Double the size of ``x [n, in, h, w]`` with a transposed convolution and smooth the result.
 

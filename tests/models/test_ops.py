@@ -103,6 +103,13 @@ def test_the_gain_of_a_modulated_convolution_scales_the_noise_too():
     assert torch.allclose(ops.modulated_conv2d(x, weight, styles, padding=1, noise=noise, gain=3.0), 3 * once, atol=1e-5)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_mixing_channels_is_a_modulated_convolution_of_one_pixel(layout):
+    x, weight, styles = torch.randn(2, 5, 4, 6), torch.randn(3, 5), torch.randn(2, 5)
+    expected = ops.modulated_conv2d(x, weight[:, :, None, None], styles, demodulate=False)
+    assert torch.allclose(ops.modulated_mix(x.contiguous(memory_format=layout), weight, styles), expected, atol=1e-5)
+
+
 def test_upsampling_convolution_is_zeros_in_between_then_both_filters():
     x, weight = torch.randn(1, 2, 5, 5, dtype=torch.float64), torch.randn(3, 2, 3, 3, dtype=torch.float64)
     taps = ops.setup_filter([1, 3, 3, 1]).double()
