@@ -13,6 +13,7 @@ import os
 import statistics
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -86,6 +87,7 @@ class Engine:
         self.worker = Worker()
         self._compilers = compilers
         self._preparer = Preparer(self.worker)
+        self._finalizer = weakref.finalize(self, _end, self._preparer, self.worker)
         self._lock = threading.Lock()
         self._times: deque[float] = deque(maxlen=20)
         self._last: tuple[str, str, str] = ("", "", "")
@@ -236,9 +238,8 @@ class Engine:
         )
 
     def close(self) -> None:
-        """End the background threads; the engine cannot be used afterwards."""
-        self._preparer.close()
-        self.worker.close()
+        """End the background threads, as the end of the process does; the engine cannot be used afterwards."""
+        self._finalizer()
 
     def _runner(self, loaded: Loaded, precision: str) -> Runner:
         """Return the runner of a model, and have its fast paths prepared when it is new."""
@@ -248,7 +249,13 @@ class Engine:
                 network = loaded.network
                 found = choose.fast_paths(network, precision, self.device)
                 wanted = [candidate for candidate in found if self._compilers or candidate.name not in NEEDS_COMPILER]
-                runner = Runner(choose.reference(network), wanted, functools.partial(choose.sample, network), precision=precision)
+                runner = Runner(
+                    choose.reference(network),
+                    wanted,
+                    functools.partial(choose.sample, network),
+                    precision=precision,
+                    build_in_turn=self.device.type == "cuda",
+                )
                 loaded.runners[precision] = runner
                 self._preparer.add(runner)
             return runner
@@ -315,6 +322,12 @@ class Engine:
         loaded.network.to("cpu")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _end(preparer: Preparer, worker: Worker) -> None:
+    """End the thread that builds before the one that it asks to time what it built."""
+    preparer.close()
+    worker.close()
 
 
 class _DeviceFullError(Exception):

@@ -32,6 +32,8 @@ NEEDS_COMPILER = ("inductor",)
 """Candidates that take minutes to build: for long-lived processes only."""
 WORTH_SWAPPING = 0.97
 """A fast path must need less than this share of the time."""
+LONGEST_BUILD = 120.0
+"""Seconds that ending waits for a build in progress."""
 TIMED_RUNS = 3
 TIMING_BUDGET = 10_000.0
 """Milliseconds after which no further timing run is started."""
@@ -45,9 +47,18 @@ class Runner:
         candidates: Fast paths, quickest to prepare first.
         sample: Makes the input of one real call, for checking and timing.
         precision: ``exact`` or ``auto``.
+        build_in_turn: Build in the worker's thread: a GPU cannot record a graph while another thread uses it.
     """
 
-    def __init__(self, module: Call, candidates: Sequence[Candidate], sample: Callable[[], Tensor], *, precision: str) -> None:
+    def __init__(
+        self,
+        module: Call,
+        candidates: Sequence[Candidate],
+        sample: Callable[[], Tensor],
+        *,
+        precision: str,
+        build_in_turn: bool = False,
+    ) -> None:
         self.name = "module"
         self.milliseconds = 0.0
         self.settled = threading.Event()
@@ -57,6 +68,7 @@ class Runner:
         self._candidates = tuple(candidates)
         self._sample = sample
         self._precision = precision
+        self._build_in_turn = build_in_turn
         if not candidates:
             self.settled.set()
 
@@ -89,17 +101,21 @@ class Runner:
                     return
                 self._try(candidate, worker, given, wanted)
         except Exception:
-            log.exception("preparing fast paths failed; the plain module stays in use")
+            if not self.abandoned:
+                log.exception("preparing fast paths failed; the plain module stays in use")
         finally:
             self._candidates = ()
             self.settled.set()
 
     def _try(self, candidate: Candidate, worker: Worker, given: Tensor, wanted: Tensor) -> None:
         try:
-            call = candidate.build()
+            call = worker.run(Priority.IDLE, candidate.build) if self._build_in_turn else candidate.build()
             got = worker.run(Priority.IDLE, lambda: call(given))
         except Exception:
-            log.warning("the fast path %r could not be prepared", candidate.name, exc_info=True)
+            if not self.abandoned:
+                log.warning("the fast path %r could not be prepared", candidate.name, exc_info=True)
+            return
+        if self.abandoned:
             return
         if not compare.is_accurate(got, wanted, self._precision):
             error, quality = compare.relative_error(got, wanted), compare.psnr(got, wanted)
@@ -140,11 +156,14 @@ class Preparer:
                 self._thread.start()
 
     def close(self) -> None:
-        """Forget what waits; a build in progress is finished in vain."""
+        """Forget what waits, and wait for a build in progress: a process cannot end well while compiled code still runs in a thread."""
         with self._lock:
             for runner in [*self._waiting, *filter(None, [self.busy_with])]:
                 runner.abandon()
             self._waiting.clear()
+            thread = self._thread
+        if thread is not None and threading.current_thread() is threading.main_thread():  # elsewhere it may be what the build waits for
+            thread.join(LONGEST_BUILD)
 
     def _work(self) -> None:
         _lower_priority()

@@ -1,7 +1,11 @@
 """The engine: who draws next, with what, and what happens when something is missing or full."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,11 +198,15 @@ def test_a_task_that_fails_fails_where_it_was_asked_for():
         worker.run(Priority.PREVIEW, lambda: 1)
 
 
+SLOW = 0.15
+"""Seconds: longer than a busy machine keeps a quick call waiting."""
+
+
 class Slow(torch.nn.Module):
     """A module that takes its time."""
 
     def forward(self, x):
-        time.sleep(0.02)
+        time.sleep(SLOW)
         return x * 2
 
 
@@ -234,11 +242,44 @@ def test_the_module_answers_until_a_faster_way_is_ready():
     worker.close()
 
 
+ENDS_WHILE_BUILDING = """
+import torch
+from toy_networks import ToyGenerator, ToyLibrary
+from studio import checkpoints
+from studio.accel import choose
+from studio.accel.candidate import Candidate
+from studio.engine import Engine
+from studio.recipe import ModelRef, Recipe
+
+def build():
+    for _ in range(400):
+        torch.nn.functional.conv2d(torch.randn(1, 8, 64, 64), torch.randn(8, 8, 3, 3))
+    return lambda ws, **k: ws
+
+library = ToyLibrary(one=ToyGenerator())
+checkpoints.load = library.load
+choose.fast_paths = lambda net, precision, device: [Candidate("slow to build", build)] * 50
+Engine(library, device="cpu").preview(Recipe(model=ModelRef("one")))
+"""
+
+
+def test_a_process_ends_well_while_a_faster_way_is_being_built():
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS_WHILE_BUILDING],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{folder}:{folder.parent}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 def test_wrong_slow_and_broken_ways_are_passed_over(caplog):
     candidates = [
         Candidate("broken", broken),
         Candidate("wrong", lambda: lambda x: x * 2.1),
-        Candidate("slow", lambda: lambda x: (time.sleep(0.05), x * 2)[1]),
+        Candidate("slow", lambda: lambda x: (time.sleep(3 * SLOW), x * 2)[1]),
         Candidate("good", lambda: lambda x: x * 2),
         Candidate("not a number", lambda: lambda x: x * float("nan")),
     ]
@@ -269,7 +310,7 @@ def test_a_fast_way_that_fails_later_gives_way_to_the_module():
 def test_saved_pictures_come_from_the_module_even_when_a_faster_way_is_in_use(engine, library, monkeypatch):
     network = library.networks["one"]
     module = network.synthesis.forward
-    slow = lambda *a, **k: (time.sleep(0.02), module(*a, **k))[1]  # noqa: E731
+    slow = lambda *a, **k: (time.sleep(SLOW), module(*a, **k))[1]  # noqa: E731
     monkeypatch.setattr(network.synthesis, "forward", slow)
     fast = Candidate("fast", lambda: lambda ws, **k: module(ws, **k) + 1e-4)
     monkeypatch.setattr(choose, "fast_paths", lambda net, precision, device: [fast] if net is network else [])
@@ -283,7 +324,7 @@ def test_saved_pictures_come_from_the_module_even_when_a_faster_way_is_in_use(en
 
 def test_an_accelerated_network_is_itself_but_for_its_speed(monkeypatch):
     G = ToyGenerator()
-    monkeypatch.setattr(G.synthesis, "forward", lambda ws, m=G.synthesis.forward, **k: (time.sleep(0.01), m(ws, **k))[1])
+    monkeypatch.setattr(G.synthesis, "forward", lambda ws, m=G.synthesis.forward, **k: (time.sleep(SLOW), m(ws, **k))[1])
     module = type(G.synthesis).forward
     fast = Candidate("fast", lambda: lambda ws, **k: module(G.synthesis, ws, **k))
     monkeypatch.setattr(choose, "fast_paths", lambda net, precision, device: [fast])
