@@ -77,6 +77,7 @@ class Worker:
         self._thread = threading.Thread(target=_serve, args=(self._entries,), name="studio-worker", daemon=True)
         self._thread.start()
         self._finalizer = weakref.finalize(self, _stop, self._entries, self._thread)
+        self._finalizer.atexit = False  # the engine ends its threads in the right order
 
 
 def _stop(entries: queue.PriorityQueue[_Entry], thread: threading.Thread) -> None:
