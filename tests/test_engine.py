@@ -1,11 +1,7 @@
 """The engine: who draws next, with what, and what happens when something is missing or full."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,38 +238,20 @@ def test_the_module_answers_until_a_faster_way_is_ready():
     worker.close()
 
 
-ENDS_WHILE_BUILDING = """
-import time, torch
-from toy_networks import ToyGenerator, ToyLibrary
-from studio import checkpoints
-from studio.accel import choose
-from studio.accel.candidate import Candidate
-from studio.engine import Engine
-from studio.recipe import ModelRef, Recipe
+def test_ending_waits_for_the_build_in_progress_and_begins_no_other(engine, monkeypatch):
+    begun, finished = threading.Event(), []
 
-def build():
-    start = time.monotonic()
-    while time.monotonic() < start + 1:
-        torch.nn.functional.conv2d(torch.randn(1, 8, 64, 64), torch.randn(8, 8, 3, 3))
-    return lambda ws, **k: ws
+    def build():
+        begun.set()
+        time.sleep(0.2)
+        finished.append(len(finished))
+        return lambda ws, **k: ws
 
-library = ToyLibrary(one=ToyGenerator())
-checkpoints.load = library.load
-choose.fast_paths = lambda net, precision, device: [Candidate("slow to build", build)] * 50
-Engine(library, device="cpu").preview(Recipe(model=ModelRef("one")))
-"""
-
-
-def test_a_process_ends_well_while_a_faster_way_is_being_built():
-    folder = Path(__file__).parent
-    done = subprocess.run(
-        [sys.executable, "-c", ENDS_WHILE_BUILDING],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{folder}:{folder.parent}"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    monkeypatch.setattr(choose, "fast_paths", lambda net, precision, device: [Candidate("slow", build), Candidate("next", build)])
+    engine.preview(of("one"))
+    assert begun.wait(20)
+    engine.close()
+    assert finished == [0], "compiled code that runs while a process ends brings it down"
 
 
 def test_wrong_slow_and_broken_ways_are_passed_over(caplog):
