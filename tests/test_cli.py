@@ -11,11 +11,12 @@ import pytest
 from toys import save_toy, toy_stylegan2, toy_stylegan3, toy_translator
 from typer.testing import CliRunner
 
-from studio import Recipe, __version__, paths
+from studio import Recipe, __version__, load, paths
 from studio.cli import app, values
 from studio.errors import RecipeError
 from studio.media import read_image
-from studio.recipe import Latent, Truncation
+from studio.recipe import Blend, Latent, Noise, StyleMix, Truncation
+from studio.render import draw
 
 
 @pytest.fixture
@@ -153,6 +154,40 @@ def test_mix_draws_a_sheet_with_its_sources(model, tmp_path):
     assert "not understood" in studio("mix", model, "--layers", "rough", "--out", out, code=1).stderr
 
 
+def test_a_recipe_gives_a_sheet_its_place_its_styles_and_its_layers(model, tmp_path):
+    place, style = Latent(x=5.5, y=2), Latent(x=9)
+    recipe = Recipe(latent=place, mixing=(StyleMix(style, (1.0, 0.5)),), truncation=Truncation(psi=1))
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    given = ("mix", model, "--recipe", tmp_path / "recipe.json", "--size", "32", "--no-headers")
+    studio(*given, "--out", tmp_path / "sheet.png")
+    cell = draw(load(model), recipe)
+    assert np.array_equal(read_image(tmp_path / "sheet.png").image, cell)
+    studio(*given, "--cols", "1,2,3", "--layers", "fine", "--out", tmp_path / "sheet.png")
+    assert read_image(tmp_path / "sheet.png").image.shape == (32, 96, 3)
+    assert "names no picture" in studio(*given, "--out", tmp_path, code=1).stderr
+
+
+def test_every_part_of_a_style_can_be_said_on_the_command_line(model, tmp_path):
+    studio("generate", model, "--seeds", "4", "--center", "42", "--blend", "7:0.5,9", "--noise", "random", "--noise-seed", "3",
+           "--noise-strength", "0.5", "--noise-layers", "1,0.5", "--out", tmp_path)  # fmt: skip
+    made = read_image(tmp_path / "toy-seed0004.png").recipe
+    assert made.truncation.center == Latent.from_seed(42)
+    assert made.blends == (Blend(Latent.from_seed(7), 0.5), Blend(Latent.from_seed(9), 1.0))
+    assert made.noise == Noise("random", 3, 0.5, (1.0, 0.5))
+    studio("generate", model, "--seeds", "5", "--center", tmp_path / "toy-seed0004.png", "--out", tmp_path)
+    assert read_image(tmp_path / "toy-seed0005.png").recipe.truncation.center == Latent.from_seed(4)
+    for words, sentence in (
+        (("--blend", "x"), "blend='x' is not understood"),
+        (("--noise-layers", "a"), "noise_layers='a' is not"),
+        (("--center", "x"), "x does not exist"),
+    ):
+        assert sentence in studio("generate", model, "--seeds", "1", *words, code=1).stderr
+
+
+def test_a_model_file_that_is_not_there_is_said_to_be_missing():
+    assert studio("generate", "faces.pkl", "--seeds", "1", code=1).stderr.startswith("faces.pkl does not exist.")
+
+
 def test_restyle_keeps_the_size_and_marks_a_composite(tmp_path):
     from PIL import Image
 
@@ -163,6 +198,22 @@ def test_restyle_keeps_the_size_and_marks_a_composite(tmp_path):
     assert picture.image.shape == (37, 50, 3) and "compositeWithTrainedAlgorithmicMedia" in str(picture.marks)
     restyle = picture.recipe.restyle
     assert (restyle.source_name, restyle.strength, restyle.keep_colors) == ("photo.jpg", 0.5, True)
+
+
+def test_a_restyled_picture_is_the_recipe_for_other_photos(tmp_path):
+    from PIL import Image
+
+    model, photo, other = save_toy(tmp_path, "painter", toy_translator()), tmp_path / "a.png", tmp_path / "b.png"
+    for path, value in ((photo, 40), (other, 90)):
+        Image.new("RGB", (20, 12), (value, 200, 30)).save(path)
+    studio("import", model)
+    studio("restyle", "painter", photo, "--strength", "0.25", "--norm", "eval", "--out", tmp_path)
+    studio("restyle", other, photo, "--recipe", tmp_path / "a-painter.png", "--keep-colors", "--out", tmp_path / "again")
+    recipe = read_image(tmp_path / "again" / "b-painter.png").recipe
+    assert (recipe.restyle.strength, recipe.restyle.norm_mode, recipe.restyle.keep_colors) == (0.25, "eval", True)
+    assert (recipe.precision, recipe.restyle.source_name) == ("exact", "b.png")
+    assert (tmp_path / "again" / "a-painter.png").exists()
+    assert "No photo was given" in studio("restyle", "painter", code=1).stderr
 
 
 def test_models_are_imported_listed_described_renamed_and_removed(model, tmp_path):

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from studio._version import __version__
 from studio.cli import values
 from studio.errors import RecipeError
-from studio.recipe import Recipe, Truncation
+from studio.recipe import Recipe
 
 if TYPE_CHECKING:
     from studio.engine import Engine
@@ -27,6 +27,10 @@ T = TypeVar("T")
 
 Psi = Annotated[float | None, typer.Option("--psi", help="How far from the average: 0 is the average, 1 is raw, over 1 is wild (-1 to 2).")]
 Cutoff = Annotated[int | None, typer.Option("--cutoff", help="Truncate only the first layers.")]
+Center = Annotated[
+    str | None,
+    typer.Option("--center", help="Where psi pulls to: a seed, or the place of a recipe (.json) or picture. Left out: the average."),
+]
 Classes = Annotated[str | None, typer.Option("--class", help="Classes by number or name, with weights: `3` or `3:0.5,7:0.5`.")]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="Start from a recipe (.json) or from a picture that the studio made.", show_default=False)
@@ -35,6 +39,7 @@ NoRecipe = Annotated[bool, typer.Option("--no-recipe", help="Leave the recipe ou
 Format = Annotated[str, typer.Option("--format", help="png, jpg or webp.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+MODEL_SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors")
 PRECISION_HELP = "exact (fp32, always the same) or auto (the fast mode)."
 
 
@@ -56,14 +61,16 @@ def open_model(engine: Engine, model: str | None, recipe: Recipe | None = None) 
         if recipe is None or not (recipe.model.name or recipe.model.sha256):
             raise RecipeError("No model was named. Name one that 'studio models' lists, or a model file.")
         return engine.models.find(recipe.model)
-    return engine.open(model) if Path(model).is_file() else engine.load(model)
+    if Path(model).is_file():
+        return engine.open(model)
+    if len(Path(model).parts) > 1 or Path(model).suffix in MODEL_SUFFIXES:
+        raise RecipeError(f"{model} does not exist. Name a model file, or a model that 'studio models' lists.")
+    return engine.load(model)
 
 
-def adjust(recipe: Recipe, *, psi: float | None, cutoff: int | None, noise: str | None = None) -> Recipe:
-    """Change what was given on the command line; None keeps what the recipe says."""
-    old = recipe.truncation
-    truncation = Truncation(old.psi if psi is None else psi, old.cutoff if cutoff is None else cutoff, old.center)
-    return replace(recipe, truncation=truncation, noise=recipe.noise if noise is None else replace(recipe.noise, mode=noise))
+def adjusted(part: T, **given: Any) -> T:
+    """Change the values of a part of a recipe that were given on the command line; None keeps what the recipe says."""
+    return replace(part, **{name: value for name, value in given.items() if value is not None})  # type: ignore[type-var]
 
 
 def signed(recipe: Recipe, loaded: Loaded) -> Recipe:

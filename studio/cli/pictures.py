@@ -10,7 +10,7 @@ import typer
 
 from studio.cli import common, values
 from studio.errors import RecipeError
-from studio.recipe import Latent, Recipe, Transform
+from studio.recipe import Latent, Recipe, Restyle, Transform
 
 if TYPE_CHECKING:
     from studio.engine import Engine
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 MANY = 8
 """From this many pictures on, the fast mode is worth preparing."""
+MANY_PIXELS = 2 * 10**6
+"""The same for photos: so many pixels in all."""
+
+Pairs = tuple[tuple[int, float], ...]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +40,12 @@ def generate(
     psi: common.Psi = None,
     classes: common.Classes = None,
     cutoff: common.Cutoff = None,
+    center: common.Center = None,
+    blend: Annotated[str | None, typer.Option("--blend", help="Seeds to blend in, with weights: `7:0.5,9`.")] = None,
     noise: Annotated[str | None, typer.Option("--noise", help="Fine grain: const, random or none.")] = None,
+    noise_seed: Annotated[int | None, typer.Option("--noise-seed", help="Which grain, when it is random.")] = None,
+    noise_strength: Annotated[float | None, typer.Option("--noise-strength", help="How much grain: 1 is as trained.")] = None,
+    noise_layers: Annotated[str | None, typer.Option("--noise-layers", help="How much grain in each layer, on top: `1,1,0.5,0`.")] = None,
     size: Annotated[int | None, typer.Option("--size", help="Longest side in pixels; left out: the model's own.")] = None,
     translate: Annotated[str | None, typer.Option("--translate", help="StyleGAN3: move by picture widths, `0.1,-0.2`.")] = None,
     rotate: Annotated[float | None, typer.Option("--rotate", help="StyleGAN3: turn by degrees.")] = None,
@@ -58,17 +67,26 @@ def generate(
 
     * `studio generate faces.pkl --seeds 3 --class 2:0.5,7:0.5 --size 1024 --format webp`
 
+    * `studio generate pomona --seeds 1 --blend 7:0.5,9 --center 42 --noise none`
+
     * `studio generate --recipe pomona-0042.png --psi 1`
     """
     suffix = common.suffix_of(format)
     base = values.read_recipe(recipe_file) if recipe_file else Recipe()
     if seeds is None and recipe_file is None:
         raise RecipeError("No seeds were given. Use e.g. --seeds 0-7,42, or --recipe FILE.")
-    base = common.adjust(base, psi=psi, cutoff=cutoff, noise=noise)
-    base = replace(base, transform=_moved(base.transform, translate, rotate, zoom), size=size or base.size)
+    layers = values.parse_numbers(noise_layers, "noise_layers")
+    base = replace(
+        base,
+        noise=common.adjusted(base.noise, mode=noise, seed=noise_seed, strength=noise_strength, layers=layers),
+        transform=_moved(base.transform, translate, rotate, zoom),
+        size=size or base.size,
+    )
     engine = common.make_engine(device)
     loaded = common.open_model(engine, model, base)
-    recipes = {name: common.signed(recipe, loaded) for name, recipe in _places(base, seeds, classes, loaded).items()}
+    pairs = _classes(classes, loaded, base)
+    base = common.adjusted(_truncated(base, psi, cutoff, center, pairs), blends=values.parse_blends(blend, pairs))
+    recipes = {name: common.signed(recipe, loaded) for name, recipe in _places(base, seeds, pairs).items()}
     precision = precision or (base.precision if recipe_file else "auto" if len(recipes) >= MANY else "exact")
     with common.progress("Drawing", len(recipes)) as advance:
         if precision == "auto":
@@ -83,11 +101,20 @@ def mix(
     model: Annotated[
         str | None, typer.Argument(help="An installed model, or a model file. Left out: the recipe's.", show_default=False)
     ] = None,
-    rows: Annotated[str, typer.Option("--rows", help="Seeds down the side: `1,2`.")] = "0-3",
-    cols: Annotated[str, typer.Option("--cols", help="Seeds across the top: `3,4`; they give their style.")] = "4-7",
-    layers: Annotated[str, typer.Option("--layers", help="What comes from the top: coarse, middle, fine, or numbers `0-3,5`.")] = "coarse",
+    rows: Annotated[str | None, typer.Option("--rows", help="Seeds down the side: `1,2`. Left out: the recipe's place, or 0-3.")] = None,
+    cols: Annotated[
+        str | None,
+        typer.Option("--cols", help="Seeds across the top, which lend their style: `3,4`. Left out: what the recipe mixes in, or 4-7."),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", help="What comes from the top: coarse, middle, fine, or numbers `0-3,5:0.5`. Left out: the recipe's, or coarse."
+        ),
+    ] = None,
     psi: common.Psi = None,
     cutoff: common.Cutoff = None,
+    center: common.Center = None,
     classes: common.Classes = None,
     size: Annotated[int, typer.Option("--size", help="Side of one cell in pixels.")] = 256,
     headers: Annotated[bool, typer.Option(help="Show the sources at the side and at the top.")] = True,
@@ -102,20 +129,29 @@ def mix(
     * `studio mix pomona --rows 1,2 --cols 3,4 --layers coarse --out mix.png`
 
     * `studio mix faces.pkl --rows 0-7 --cols 8-15 --layers middle,fine:0.5 --size 128 --out sheet.webp`
+
+    * `studio mix --recipe pomona-0042.png --cols 0-7 --out variations.png`
     """
     from studio.latents import layer_weights
     from studio.media import write_image
     from studio.render import mix_recipes
 
+    if out.is_dir() or not out.suffix:
+        raise RecipeError(f"out={str(out)!r} names no picture. Name the file to write, such as mix.png.")
     common.suffix_of(out.suffix)
-    base = common.adjust(values.read_recipe(recipe_file) if recipe_file else Recipe(), psi=psi, cutoff=cutoff)
+    base = values.read_recipe(recipe_file) if recipe_file else Recipe()
     engine = common.make_engine(device)
     loaded = common.open_model(engine, model, base)
     network = engine.generator(loaded.ref).network
-    pairs = _classes(classes, loaded) if classes is not None else base.latent.classes
-    down, across = ([Latent.from_seed(seed, pairs) for seed in values.parse_seeds(text)] for text in (rows, cols))
-    grid = mix_recipes(common.signed(base, loaded), down, across, layer_weights(network, layers), headers=headers)
+    pairs = _classes(classes, loaded, base)
+    base = _truncated(base, psi, cutoff, center, pairs)
+    down = _sources(rows, pairs, [base.latent] if recipe_file else [], "0-3")
+    across = _sources(cols, pairs, [source.latent for source in base.mixing], "4-7")
+    weights = base.mixing[0].weights if layers is None and base.mixing else layer_weights(network, layers or "coarse")
+    grid = mix_recipes(common.signed(base, loaded), down, across, weights, headers=headers)
     with common.progress("Mixing") as advance:
+        if sum(map(len, grid)) >= MANY:
+            engine.prepare(loaded.name)
         for frame in engine.mix_grid(grid, size):
             sheet = frame.image
             advance(frame.index + 1, frame.total)
@@ -124,15 +160,18 @@ def mix(
 
 
 def restyle(
-    model: Annotated[str, typer.Argument(help="An installed translator, or a model file.")],
-    images: Annotated[list[Path], typer.Argument(help="Photos.")],
+    model: Annotated[str, typer.Argument(help="An installed translator, or a model file; with --recipe it may be left out.")],
+    images: Annotated[list[Path] | None, typer.Argument(help="Photos.", show_default=False)] = None,
     out: common.Out = Path("out"),
     strength: Annotated[float | None, typer.Option("--strength", help="How much of the style: 0 is the photo, 1 all of it.")] = None,
     keep_colors: Annotated[bool | None, typer.Option("--keep-colors", help="Keep the photo's own colours.", show_default=False)] = None,
+    norm: Annotated[str | None, typer.Option("--norm", help="Batch norm: published (as the published tool runs it) or eval.")] = None,
     format: common.Format = "png",
     recipe_file: common.RecipeFile = None,
     no_recipe: common.NoRecipe = False,
-    precision: Annotated[str, typer.Option("--precision", help=common.PRECISION_HELP)] = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help=f"{common.PRECISION_HELP} Left out: auto from two megapixels on.")
+    ] = None,
     device: common.Device = "auto",
 ) -> None:
     """Redraw photos in the style of a translator, each at its own size.
@@ -142,40 +181,63 @@ def restyle(
     * `studio restyle monet holiday.jpg --out paintings`
 
     * `studio restyle latest_net_G.pth *.jpg --strength 0.7 --keep-colors`
+
+    * `studio restyle --recipe paintings/holiday-monet.png other.jpg`
     """
-    from studio.media import read_image
-    from studio.recipe import Restyle
+    from studio.media import inspect_image, read_image
 
     suffix = common.suffix_of(format)
-    base = (values.read_recipe(recipe_file).restyle if recipe_file else None) or Restyle()
+    base = values.read_recipe(recipe_file) if recipe_file else Recipe()
+    named, photos = _model_and_photos(model, images or [], base)
+    pixels = sum(header.width * header.height for header in map(inspect_image, photos))
+    precision = precision or (base.precision if recipe_file else "auto" if pixels >= MANY_PIXELS else "exact")
+    wishes = common.adjusted(base.restyle or Restyle(), strength=strength, keep_colors=keep_colors, norm_mode=norm)
     engine = common.make_engine(device)
-    loaded = common.open_model(engine, model)
-    with common.progress("Restyling", len(images)) as advance:
-        for done, path in enumerate(images, 1):
+    loaded = common.open_model(engine, named, base)
+    recipe = common.signed(Recipe(restyle=wishes, precision=precision), loaded)
+    with common.progress("Restyling", len(photos)) as advance:
+        if precision == "auto":
+            engine.prepare(loaded.name)
+        for done, path in enumerate(photos, 1):
             photo = read_image(path)
-            chosen = replace(
-                base,
-                source_name=photo.name,
-                source_sha256=photo.sha256,
-                strength=base.strength if strength is None else strength,
-                keep_colors=base.keep_colors if keep_colors is None else keep_colors,
-            )
-            recipe = common.signed(Recipe(restyle=chosen, precision=precision), loaded)
+            source = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
+            recipe = values.checked(replace(recipe, restyle=source))
             image = engine.restyle(recipe, photo.image, None if suffix in (".jpg", ".jpeg") else photo.alpha)
             common.save(out, f"{path.stem}-{loaded.name}{suffix}", image, recipe=recipe, icc=photo.icc, include_recipe=not no_recipe)
             advance(done)
 
 
-def _places(base: Recipe, seeds: str | None, classes: str | None, loaded: Loaded) -> dict[str, Recipe]:
+def _places(base: Recipe, seeds: str | None, pairs: Pairs) -> dict[str, Recipe]:
     """Name each picture and give it its place; without seeds it is the recipe's own."""
-    pairs = _classes(classes, loaded) if classes is not None else base.latent.classes
     if seeds is None:
         return {"recipe": replace(base, latent=replace(base.latent, classes=pairs))}
     return {f"seed{seed:04d}": replace(base, latent=Latent.from_seed(seed, pairs)) for seed in values.parse_seeds(seeds)}
 
 
-def _classes(text: str, loaded: Loaded) -> tuple[tuple[int, float], ...]:
-    return values.parse_classes(text, getattr(loaded.card, "classes", ()))
+def _classes(text: str | None, loaded: Loaded, base: Recipe) -> Pairs:
+    """Read the classes that were asked for; without any they are the recipe's."""
+    return base.latent.classes if text is None else values.parse_classes(text, getattr(loaded.card, "classes", ()))
+
+
+def _truncated(base: Recipe, psi: float | None, cutoff: int | None, center: str | None, pairs: Pairs) -> Recipe:
+    place = values.parse_place(center, pairs)
+    return replace(base, truncation=common.adjusted(base.truncation, psi=psi, cutoff=cutoff, center=place))
+
+
+def _sources(seeds: str | None, pairs: Pairs, known: list[Latent], otherwise: str) -> list[Latent]:
+    """Give one side of a mixing sheet: the seeds that were asked for, else what the recipe has."""
+    if seeds is None and known:
+        return known
+    return [Latent.from_seed(seed, pairs) for seed in values.parse_seeds(seeds or otherwise)]
+
+
+def _model_and_photos(first: str, others: list[Path], base: Recipe) -> tuple[str | None, list[Path]]:
+    """Tell the model from the photos: the first word is the model's name, unless a recipe has it and the word is a picture."""
+    if base.model.name and Path(first).is_file() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES:
+        return None, [Path(first), *others]
+    if not others:
+        raise RecipeError("No photo was given. Name one or more pictures after the model.")
+    return first, others
 
 
 def _moved(old: Transform, translate: str | None, rotate: float | None, zoom: float | None) -> Transform:

@@ -99,6 +99,9 @@ def bench(
     console = Console()
     console = console if console.is_terminal else Console(width=REPORT_WIDTH)
     console.print(_table(rows))
+    for row in rows:
+        if row.note:
+            console.print(f"{row.case}, {row.way}: {row.note}", markup=False, highlight=False)
     console.print(f"One picture at a time on {rows[0].device}; {about['threads']} threads, torch {about['torch']}, {about['system']}.")
     if json_file is not None:
         common.write_json(json_file, measures.to_json(rows))
@@ -115,7 +118,7 @@ def _table(rows: list[Row]) -> Table:
     for row in rows:
         first = (row.case, row.way if row.precision == "exact" else f"{row.way} (fast)", row.dtype)
         if not row.milliseconds:
-            table.add_row(*first, row.note)
+            table.add_row(*first, "-", style="dim")
             continue
         numbers = (f"{row.milliseconds:.1f}", f"{row.images_per_second:.2f}", f"{row.peak_megabytes:.0f} MB", _maybe(row.ratio, "{:.1f}x"))
         table.add_row(

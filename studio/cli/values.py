@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studio.errors import RecipeError
-from studio.recipe import MAX_JSON_BYTES, Recipe
+from studio.recipe import MAX_JSON_BYTES, Blend, Latent, Recipe
 
 MAX_SEEDS = 100_000
 
@@ -70,6 +70,51 @@ def parse_pair(text: str, name: str) -> tuple[float, float]:
     return first, second
 
 
+def parse_numbers(text: str | None, name: str) -> tuple[float, ...] | None:
+    """Read numbers such as ``1,0.5,0``; None stays None.
+
+    Raises:
+        RecipeError: It is something else.
+    """
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise RecipeError(f"{name}={text!r} is not understood. Use numbers, such as 1,0.5,0.") from error
+
+
+def parse_blends(text: str | None, classes: Sequence[tuple[int, float]] = ()) -> tuple[Blend, ...] | None:
+    """Read seeds with weights such as ``7:0.5,9``, the sources of a blend; None stays None.
+
+    Args:
+        text: Seeds, each with an optional weight; the picture's own seed weighs 1.
+        classes: Classes of every source.
+
+    Raises:
+        RecipeError: A seed or a weight is no number.
+    """
+    if text is None:
+        return None
+    blends = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        seed, _, weight = part.partition(":")
+        try:
+            blends.append(Blend(Latent.from_seed(int(seed), classes), float(weight or 1)))
+        except ValueError as error:
+            raise RecipeError(f"blend={part!r} is not understood. Use seeds with weights, such as 7:0.5,9.") from error
+    return tuple(blends)
+
+
+def parse_place(text: str | None, classes: Sequence[tuple[int, float]] = ()) -> Latent | None:
+    """Read a place in latent space: a seed, or the place of a recipe or picture; None stays None.
+
+    Raises:
+        RecipeError: It is no seed, and no file that holds a recipe.
+    """
+    if text is None:
+        return None
+    return Latent.from_seed(int(text), classes) if re.fullmatch(r"\d{1,10}", text) else read_recipe(Path(text)).latent
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe from a JSON file or from a picture that the studio made.
 
@@ -78,7 +123,7 @@ def read_recipe(path: Path) -> Recipe:
         MediaError: It is neither JSON nor a picture.
     """
     if not path.is_file():
-        raise RecipeError(f"{path} does not exist. Name a recipe (.json) or a picture that the studio made.")
+        raise RecipeError(f"{path} does not exist or is no file. Name a recipe (.json) or a picture that the studio made.")
     if path.suffix.lower() == ".json":
         if path.stat().st_size > MAX_JSON_BYTES:
             raise RecipeError(f"{path.name} is longer than {MAX_JSON_BYTES // 1024} KB, which no recipe of the studio is.")
