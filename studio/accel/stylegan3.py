@@ -40,10 +40,10 @@ def candidates(net: StyleGAN3Generator, precision: str, device: torch.device) ->
     tolerance = AUTO_TOLERANCE if precision == "auto" else EXACT_TOLERANCE
     build = partial(FusedSynthesis, net.synthesis, tolerance=tolerance)
     found = [Candidate("numba", partial(build, dtype=torch.float32))]
-    if net.config["conv_kernel"] == 3 and products.is_available():
-        found.append(Candidate("numba-winograd", partial(build, dtype=torch.float32, is_canvas=True)))
     if precision == "auto" and bfloat16_wins():
         found.append(Candidate("numba-bf16", partial(build, dtype=torch.bfloat16)))
+    elif net.config["conv_kernel"] == 3 and products.is_available():
+        found.append(Candidate("numba-winograd", partial(build, dtype=torch.float32, is_canvas=True)))
     return found
 
 

@@ -108,6 +108,15 @@ def test_half_precision_stays_above_45_decibels(config: dict[str, Any]) -> None:
     assert fast.candidates(G, "exact", torch.device("cuda")) == []
 
 
+def test_bfloat16_is_offered_only_where_it_was_asked_for_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    G = make(16)
+    for wins in (True, False):
+        monkeypatch.setattr(fast, "bfloat16_wins", lambda wins=wins: wins)
+        for precision in ("exact", "auto"):
+            names = [candidate.name for candidate in fast.candidates(G, precision, CPU)]
+            assert names[0] == "numba" and ("numba-bf16" in names) == (wins and precision == "auto")
+
+
 def test_batch_size_changes_no_picture_and_repeating_changes_no_bit() -> None:
     G = make(32)
     ws = torch.randn(3, G.num_ws, 16)
