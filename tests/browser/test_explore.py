@@ -252,3 +252,20 @@ def test_shift_drag_and_the_wheel_make_fine_and_coarse_steps(person):
     number.hover()
     page.mouse.wheel(0, -100)
     page.wait_for_function("(psi) => studio.recipe.value.truncation.psi > psi", arg=before)
+
+
+def test_seeds_and_pictures_are_blended_in_by_weight_and_taken_out_again(person):
+    page = person.page
+    before = person.recipe()
+    page.get_by_text("Blend", exact=True).click()
+    page.get_by_label("Seed to blend in").fill("7")
+    page.get_by_role("button", name="Add", exact=True).locator("visible=true").click()
+    weight = page.get_by_role("slider", name="seed 7")
+    weight.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => studio.recipe.value.blends[0].weight < 1")
+    person.wait_code(person.recipe())
+    assert weight.evaluate("node => node === document.activeElement"), "the bar in hand is not drawn anew"
+    page.get_by_label("Take out seed 7").click()
+    person.wait_code(before)
+    assert person.recipe() == before

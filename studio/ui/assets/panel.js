@@ -2,7 +2,8 @@
  * come from the recipe itself; a change draws at once, letting go makes an undo step. */
 (() => {
   "use strict";
-  const { h, controls, session, recipe, clone } = window.studio;
+  const { h, controls, session, recipe, clone, drops, status } = window.studio;
+  const MOST_BLENDS = 16;
   const commit = () => recipe.commit();
   const bounds = (path) => session.bounds[path] || {};
 
@@ -94,21 +95,60 @@
     return section;
   }
 
-  /** What was mixed or blended in; each can be taken out again. */
+  const nameOf = (latent) => (latent.ws ? "a picture" : `seed ${Number((latent.x + 100 * latent.y).toFixed(2))}`);
+
+  /** A button that takes one source out of a list of the recipe. */
+  const takeOut = (path, entry, i) => h("button", { type: "button", "aria-label": `Take out ${nameOf(entry.latent)}`, onclick: () => {
+    recipe.change({ [path]: recipe.get(path).filter((_, place) => place !== i) });
+    commit();
+  } }, controls.icon("close"));
+
+  /** Whose styles were mixed in; each can be taken out again. */
   function mixed(followers) {
     const chips = h("div", { class: "studio-sources", role: "list" });
     const section = controls.group("Mixed in", chips);
-    const name = (latent) => (latent.ws ? "a picture" : `seed ${Number((latent.x + 100 * latent.y).toFixed(2))}`);
-    const chip = (path, entry, i) => {
-      const remove = h("button", { type: "button", "aria-label": `Take out ${name(entry.latent)}`, onclick: () => {
-        recipe.change({ [path]: recipe.get(path).filter((_, place) => place !== i) });
-        commit();
-      } }, controls.icon("close"));
-      return h("div", { class: "studio-chip", role: "listitem" }, h("span", { text: name(entry.latent) }), remove);
+    followers.push(({ mixing }) => {
+      section.hidden = !mixing.length;
+      chips.replaceChildren(...mixing.map((entry, i) => h("div", { class: "studio-chip", role: "listitem" }, h("span", { text: nameOf(entry.latent) }), takeOut("mixing", entry, i))));
+    });
+    return section;
+  }
+
+  /** Other places blended into this one, each with a weight; the place itself weighs 1. */
+  function blended(followers) {
+    const rows = h("div", { class: "studio-blends" });
+    let shown = "";
+    let bars = [];
+    const weigh = (i, weight) => recipe.change({ blends: recipe.get("blends").map((entry, place) => (place === i ? { ...entry, weight } : entry)) }, "blends");
+    const row = (entry, i) => {
+      bars[i] = controls.bar({
+        label: nameOf(entry.latent), help: "How much of this one goes in; the picture's own place weighs 1", high: 2, value: entry.weight,
+        format: (weight) => weight.toFixed(2), onInput: (weight) => weigh(i, weight), onCommit: commit,
+      });
+      return h("div", {}, bars[i].element, takeOut("blends", entry, i));
     };
-    followers.push(({ mixing, blends }) => {
-      section.hidden = !mixing.length && !blends.length;
-      chips.replaceChildren(...mixing.map((entry, i) => chip("mixing", entry, i)), ...blends.map((entry, i) => chip("blends", entry, i)));
+    const put = (latent) => {
+      if (recipe.get("blends").length >= MOST_BLENDS) return status(`A picture blends at most ${MOST_BLENDS} others. Take one out first.`, "error");
+      recipe.change({ blends: [...recipe.get("blends"), { latent: clone(latent), weight: 1 }] });
+      return commit();
+    };
+    const take = (picture) => {
+      if (picture.recipe.restyle || picture.recipe.model.name !== recipe.value.model.name) return status("Only pictures of the same model can be blended in.", "error");
+      return put(picture.recipe.latent);
+    };
+    const seed = controls.number({ label: "Seed to blend in", value: 0, low: 0, high: 2 ** 32 - 1 });
+    const add = controls.button({ label: "Add", icon: "plus", help: "Blends this seed into the picture", onClick: () => put({ ...clone(recipe.value.latent), x: seed.input.valueAsNumber || 0, y: 0, ws: "" }) });
+    const section = h("details", { class: "studio-group studio-details" }, h("summary", { text: "Blend" }), rows, h("div", { class: "studio-row sources" }, seed.input, add));
+    drops.take(section, take);
+    followers.push(({ blends }) => {
+      const now = JSON.stringify(blends.map((entry) => entry.latent));
+      if (now !== shown) {
+        if (blends.length > bars.length) section.open = true;
+        bars = [];
+        shown = now;
+        rows.replaceChildren(...blends.map(row));
+      }
+      blends.forEach((entry, i) => bars[i].set(entry.weight));
     });
     return section;
   }
@@ -134,7 +174,7 @@
     if (facts.c_dim > 0) elements.push(kinds(followers, facts));
     if (facts.has_noise) elements.push(noise(followers));
     if (facts.has_transform) elements.push(frame(followers));
-    elements.push(more(followers, facts));
+    elements.push(blended(followers), more(followers, facts));
     return { elements, follow: (value) => followers.forEach((update) => update(value)) };
   }
 
