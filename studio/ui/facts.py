@@ -22,11 +22,6 @@ def list_models(ctx: Context) -> list[Answer]:
     return [_entry(entry) for entry in ctx.library.list()]
 
 
-def first_generator(models: list[Answer]) -> str | None:
-    """Return the name of the model to start with: the first generator of the list."""
-    return next((entry["name"] for entry in models if entry["kind"] == "generator"), None)
-
-
 def model_facts(ctx: Context, name: str) -> Answer:
     """Load a generator and describe it.
 

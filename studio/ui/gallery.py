@@ -13,7 +13,7 @@ import numpy as np
 from studio import media
 from studio.errors import MediaError, StudioError
 from studio.media import ImageArray
-from studio.recipe import Latent, Recipe
+from studio.recipe import Latent, Recipe, Transform, Truncation
 from studio.ui import shell
 from studio.ui.context import Answer, Context, endpoint, jpeg, recipe_to_page
 from studio.ui.payloads import Fields, ItemRequest, Payload, data_url
@@ -190,13 +190,15 @@ def sheet(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
     """Lay pictures out on one contact sheet, as a JPEG file."""
     gallery = ctx.gallery_of(session)
     pictures: list[ImageArray] = []
+    is_composite = False
     for name in request.ids:
         picture = media.read_image(gallery.item(name).path)
         pictures.append(media.thumbnail(media.flatten(picture.image, picture.alpha), SHEET_CELL))
+        is_composite = is_composite or _is_composite(picture)
     if not pictures:
         raise StudioError("Choose some pictures first.")
     whole = media.contact_sheet(pictures, cell=SHEET_CELL)
-    encoded = media.encode_image(np.ascontiguousarray(whole), ".jpg", quality=92)
+    encoded = media.encode_image(np.ascontiguousarray(whole), ".jpg", quality=92, composite=is_composite)
     return {"name": f"contact-sheet-{len(pictures)}.jpg", "url": data_url(encoded.data)}
 
 
@@ -244,14 +246,25 @@ def _lines(item: Any, recipe: Recipe | None, classes: tuple[str, ...]) -> list[l
     if recipe.latent.classes:
         shares = ((classes[index] if index < len(classes) else str(index), weight) for index, weight in recipe.latent.classes)
         lines.append(["Kinds", ", ".join(f"{name} {weight:.0%}" for name, weight in shares)])
-    lines.append(
-        ["psi", f"{recipe.truncation.psi:.2f}" + (f", first {recipe.truncation.cutoff} layers" if recipe.truncation.cutoff else "")]
-    )
+    lines.append(["psi", _truncation(recipe.truncation)])
     lines += [["Style from", _place(mix.latent)] for mix in recipe.mixing]
     lines += [["Blended with", f"{_place(blend.latent)} x {blend.weight:.2f}"] for blend in recipe.blends]
     if recipe.noise.mode != "const" or recipe.noise.strength != 1:
         lines.append(["Noise", f"{recipe.noise.mode}, {recipe.noise.strength:.2f}"])
+    move = recipe.transform
+    if move != Transform():
+        turned = f"turned {move.rotate:.0f}\N{DEGREE SIGN}, zoom {move.scale:.2f}"
+        lines.append(["Frame", f"right {move.translate_x:.2f}, down {move.translate_y:.2f}, {turned}"])
     return lines
+
+
+def _truncation(truncation: Truncation) -> str:
+    words = [f"{truncation.psi:.2f}"]
+    if truncation.center is not None:
+        words.append(f"towards {_place(truncation.center)}")
+    if truncation.cutoff is not None:
+        words.append(f"first {truncation.cutoff} layers")
+    return ", ".join(words)
 
 
 def _place(latent: Latent) -> str:
@@ -264,11 +277,15 @@ def _place(latent: Latent) -> str:
 
 def _without_recipe(path: Path) -> bytes:
     picture = media.read_image(path)
-    composite = picture.recipe is not None and picture.recipe.restyle is not None
     encoded = media.encode_image(
-        picture.image, path.suffix.lower(), alpha=picture.alpha, icc=picture.icc, composite=composite, include_recipe=False
+        picture.image, path.suffix.lower(), alpha=picture.alpha, icc=picture.icc, composite=_is_composite(picture), include_recipe=False
     )
     return encoded.data
+
+
+def _is_composite(picture: media.Picture) -> bool:
+    """Say whether a photo went into a picture, which its recipe or its mark of origin knows."""
+    return (picture.recipe is not None and picture.recipe.restyle is not None) or picture.marks.digital_source_type.startswith("composite")
 
 
 def _count(number: int) -> str:

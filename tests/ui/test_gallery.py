@@ -1,11 +1,14 @@
 """What the gallery tab answers, without a browser."""
 
+import base64
+
 import numpy as np
 import pytest
 from fake_studio import fake_context
 
 from studio.errors import StudioError
-from studio.recipe import Latent, ModelRef, Recipe
+from studio.media import inspect_image
+from studio.recipe import Latent, ModelRef, Recipe, Restyle, Transform, Truncation
 from studio.ui import gallery
 from studio.ui.payloads import Fields, ItemRequest
 
@@ -75,3 +78,24 @@ def test_kinds_are_called_by_their_names(room):
     ctx, session, pictures = room
     item = pictures.add(np.zeros((8, 8, 3), np.uint8), Recipe(model=ModelRef("pomona"), latent=Latent.from_seed(1, [(8, 1.0)])))
     assert ["Kinds", "pear 100%"] in gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["lines"]
+
+
+def test_truncation_and_frame_are_read_out_in_words(room):
+    ctx, session, pictures = room
+    truncation = Truncation(psi=0.5, cutoff=0, center=Latent.from_seed(9))
+    recipe = Recipe(model=ModelRef("pomona"), truncation=truncation, transform=Transform(rotate=-30, scale=2))
+    item = pictures.add(np.zeros((8, 8, 3), np.uint8), recipe)
+    lines = dict(gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["lines"])
+    assert lines["psi"] == "0.50, towards seed 9, first 0 layers"
+    assert lines["Frame"].startswith("right 0.00") and "turned -30" in lines["Frame"] and "zoom 2.00" in lines["Frame"]
+
+
+def test_a_photo_in_a_picture_is_owned_up_to_in_every_copy(room):
+    ctx, session, pictures = room
+    image = np.zeros((8, 8, 3), np.uint8)
+    silent = pictures.add(image, Recipe(model=ModelRef("painter"), restyle=Restyle()), include_recipe=False)
+    copy = gallery.download(ctx, session, ask(ItemRequest, session, id=silent.id, on=False))
+    sheet = gallery.sheet(ctx, session, ask(gallery.ItemsRequest, session, ids=[silent.id, pictures.items("seed:3")[0].id]))
+    plain = gallery.sheet(ctx, session, ask(gallery.ItemsRequest, session, ids=[pictures.items("seed:3")[0].id]))
+    marks = [inspect_image(base64.b64decode(answer["url"].partition(",")[2])).marks.digital_source_type for answer in (copy, sheet, plain)]
+    assert marks == ["compositeWithTrainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
