@@ -150,9 +150,11 @@ class SynthesisNetwork(nn.Module):
         check_request(ws, self.num_ws, self.input.affine.weight.shape[1], transform)
         first, *others = ws.to(torch.float32).unbind(1)
         x: Tensor = self.input(first, transform)
+        if x.device.type == "cpu":  # where filters run faster with the channels innermost
+            x = x.contiguous(memory_format=torch.channels_last)
         for layer, w in zip(self.layers, others, strict=True):
             x = layer(x, w)
-        return x * self.output_scale
+        return (x * self.output_scale).contiguous()
 
 
 def check_request(ws: Tensor, num_ws: int, w_dim: int, transform: Tensor | None) -> None:
