@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ class Loaded:
             runner.abandon()
         self.runners.clear()
         self.places.clear()
+
+
+def same_file(ref: ModelRef, models: Iterable[Any]) -> str | None:
+    """Find the very file that a recipe was made with, whatever it is called now, also when it was imported since.
+
+    Args:
+        ref: What the recipe says.
+        models: Things with a ``name`` and a ``card``.
+
+    Returns:
+        Its name, the recipe's own if there are several; None when the file is not there.
+    """
+    hashes = [(model.name, (getattr(model.card, "sha256", ""), getattr(model.card, "source_sha256", ""))) for model in models]
+    names = [name for name, known in hashes if ref.sha256 and ref.sha256 in known]
+    return ref.name if ref.name in names else next(iter(names), None)
 
 
 class ModelCache:
@@ -164,16 +180,13 @@ class ModelCache:
 
     def _match(self, ref: ModelRef) -> str:
         with self._lock:
-            known = {name: loaded.ref.sha256 for name, loaded in self._models.items()}
-        if ref.name in known and ref.sha256 in ("", known[ref.name]):
+            known = dict(self._models)
+        if ref.name in known and ref.sha256 in ("", known[ref.name].ref.sha256):
             return ref.name
-        if ref.sha256:
-            known = {**{entry.name: entry.card.sha256 for entry in self.library.list()}, **known}
-            same = [name for name, sha256 in known.items() if sha256 == ref.sha256]
-            if same:
-                return ref.name if ref.name in same else same[0]
+        same = same_file(ref, [*known.values(), *self.library.list()]) if ref.sha256 else None
+        if ref.sha256 and same is None:
             self.note = f"{ref.name} is not the file that this picture was made with, so it may look different."
-        return ref.name
+        return same or ref.name
 
     def _keep(self, name: str, path: Path) -> Loaded:
         self.unload(name)

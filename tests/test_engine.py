@@ -84,6 +84,12 @@ def test_a_recipe_finds_its_model_by_hash_when_it_was_renamed(engine, library):
     assert engine.status().note == "two is not the file that this picture was made with, so it may look different."
 
 
+def test_a_picture_made_from_a_file_finds_the_model_that_was_imported_from_it(engine, library):
+    source = library.find("two").card.source_sha256
+    assert engine.models.find(ModelRef("as it was", source)).name == "two"
+    assert engine.status().note == ""
+
+
 def test_what_cannot_be_drawn_is_one_sentence(engine):
     with pytest.raises(RecipeError, match="names no model"):
         engine.preview(Recipe())

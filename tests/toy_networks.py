@@ -95,7 +95,8 @@ class ToyLibrary:
     def find(self, name):
         if name not in self.networks:
             raise CheckpointError(f"There is no model {name!r}.")
-        card = SimpleNamespace(name=name, sha256=f"{hash(name) % 2**64:064x}", family="toy", classes=())
+        sha256, source = (f"{hash(text) % 2**64:064x}" for text in (name, f"source of {name}"))
+        card = SimpleNamespace(name=name, sha256=sha256, source_sha256=source, family="toy", classes=())
         return SimpleNamespace(name=name, path=name, card=card, preview=None, shipped=False)
 
     def load(self, path, *, device="auto", precision="exact"):

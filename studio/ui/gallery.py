@@ -159,8 +159,7 @@ def return_to(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     recipe = ctx.gallery_of(session).recipe(request.id)
     if recipe is None:
         raise StudioError("This picture carries no recipe, so there is nothing to return to.")
-    shell.check_model(ctx, recipe)
-    return _found(request.id, recipe)
+    return _found(request.id, shell.check_model(ctx, recipe))
 
 
 def remove(ctx: Context, session: Session, request: ItemsRequest) -> Answer:

@@ -104,7 +104,7 @@ def arrive(ctx: Context, session: Session, request: ArriveRequest) -> Answer:
     try:
         ours = None if request.as_photo else media.inspect_image(file, name=name).recipe
         if ours is not None and ours.restyle is not None:
-            shell.check_model(ctx, ours)
+            ours = shell.check_model(ctx, ours)
             found = _reopen(ctx, session, ours, name)
             if "photo" in found:
                 file.unlink(missing_ok=True)
@@ -140,8 +140,7 @@ def reopen(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     """Return to a restyled picture of the strip or the gallery."""
     if request.recipe.restyle is None:
         raise StudioError("This picture is not a restyled photo.")
-    shell.check_model(ctx, request.recipe)
-    return _reopen(ctx, session, request.recipe, "This picture")
+    return _reopen(ctx, session, shell.check_model(ctx, request.recipe), "This picture")
 
 
 def tile(ctx: Context, session: Session, request: NameRequest) -> Answer:

@@ -12,6 +12,7 @@ import gradio as gr
 
 from studio.errors import RecipeError, StudioError
 from studio.media import read_image
+from studio.model_cache import same_file
 from studio.recipe import ModelRef, Recipe
 from studio.ui import facts
 from studio.ui.context import Answer, Context, bounds_for_page, endpoint, recipe_to_page
@@ -121,21 +122,23 @@ def open_picture(ctx: Context, session: Session, request: UploadRequest) -> Answ
     if recipe is None:
         return {"recipe": None}
     if recipe.restyle is None:
-        check_model(ctx, recipe)
+        recipe = check_model(ctx, recipe)
         file.unlink(missing_ok=True)
     name = Path(request.name).name
     return {"recipe": recipe_to_page(recipe), "say": f"Everything is as it was for {name}."}
 
 
-def check_model(ctx: Context, recipe: Recipe) -> None:
-    """Make sure that the model of a recipe is installed.
+def check_model(ctx: Context, recipe: Recipe) -> Recipe:
+    """Make sure that the model of a recipe is installed, and call it by the name that it has here.
 
     Raises:
-        StudioError: It is not.
+        StudioError: It is not installed.
     """
-    names = [entry.name for entry in ctx.library.list()]
-    if recipe.model.name not in names:
-        raise StudioError(f"This picture was made with the model {recipe.model.name!r}, which is not installed. Import it in Models.")
+    entries = ctx.library.list()
+    name = same_file(recipe.model, entries) or recipe.model.name
+    if name == recipe.model.name and all(entry.name != name for entry in entries):
+        raise StudioError(f"This picture was made with the model {name!r}, which is not installed. Import it in Models.")
+    return recipe if name == recipe.model.name else replace(recipe, model=ModelRef(name, recipe.model.sha256))
 
 
 def keep(ctx: Context, session: Session, request: ItemRequest) -> Answer:

@@ -99,3 +99,10 @@ def test_a_photo_in_a_picture_is_owned_up_to_in_every_copy(room):
     plain = gallery.sheet(ctx, session, ask(gallery.ItemsRequest, session, ids=[pictures.items("seed:3")[0].id]))
     marks = [inspect_image(base64.b64decode(answer["url"].partition(",")[2])).marks.digital_source_type for answer in (copy, sheet, plain)]
     assert marks == ["compositeWithTrainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
+
+
+def test_a_picture_is_returned_to_when_its_model_was_renamed(room):
+    ctx, session, pictures = room
+    ctx.library.find("waves").card.sha256 = "5" * 64
+    item = pictures.add(np.zeros((8, 8, 3), np.uint8), Recipe(model=ModelRef("sea", "5" * 64)))
+    assert gallery.return_to(ctx, session, ask(ItemRequest, session, id=item.id))["recipe"]["model"]["name"] == "waves"
