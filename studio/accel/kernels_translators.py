@@ -15,7 +15,7 @@ import numba
 import torch
 
 from studio.accel.runtime import RowKernel, row_kernel
-from studio.accel.simd import LANES, add, f32_pointer, float_value, fma, load, maximum, mul, splat, store, sub, u16_pointer
+from studio.accel.simd import LANES, add, f32_pointer, float_value, fma, load, maximum, mul, splat, store, sub, u16_pointer, widen
 
 ZEROS, REFLECT, REPLICATE = 0, 1, 2
 """How a border is filled."""
@@ -23,14 +23,14 @@ ZEROS, REFLECT, REPLICATE = 0, 1, 2
 
 @numba.njit
 def _source(index: int, size: int, mode: int) -> int:
-    """Return which row or column lies under ``index``, -1 for a border of zeros. Borders are at most ``size - 1`` wide."""
+    """Return which row or column lies under ``index``, -1 for a border of zeros."""
     if 0 <= index < size:
         return index
     if mode == ZEROS:
         return -1
     if mode == REPLICATE:
         return 0 if index < 0 else size - 1
-    return -index if index < 0 else 2 * (size - 1) - index
+    return -index if index < 0 else max(2 * (size - 1) - index, 0)
 
 
 @numba.njit
@@ -136,12 +136,13 @@ def _normalise(start: int, stop: int, planes: Any, residual: Any, out: Any, bloc
     The values lie in one plane, or (``split`` = 1) in four: one for even rows and columns, even rows and odd columns, and so
     on, as a transposed convolution is computed. Arguments: four planes, affine [2, channels], residual, out, height, width,
     channels, distances of pixels and of rows in a plane, split, top, left, bottom, right, border mode, slope, whether there
-    is a residual, its border (on all sides), distance of pixels in ``out``.
+    is a residual, from which row and column it counts, its width, distance of pixels in ``out``.
     """
     affine = f32_pointer(block[4])
     height, width, channels, pixel, plane_pitch, split = block[7], block[8], block[9], block[10], block[11], block[12]
     top, left, right, mode = block[13], block[14], block[16], block[17]
-    slope, has_residual, border, out_pixel = splat(float_value(block[18])), block[19], block[20], block[21]
+    slope, has_residual, inset = splat(float_value(block[18])), block[19], block[20]
+    residual_width, out_pixel = block[21], block[22]
     pitch = (left + width + right) * out_pixel
     for row in range(start, stop):
         line = row * pitch
@@ -151,7 +152,7 @@ def _normalise(start: int, stop: int, planes: Any, residual: Any, out: Any, bloc
             continue
         even, odd = planes[2 * (y & split)], planes[2 * (y & split) + split]
         source = (y >> split) * plane_pitch
-        beside = ((y + border) * (width + 2 * border) + border) * channels
+        beside = ((y + inset) * residual_width + inset) * channels
         for x in range(width):
             plane = odd if x & split else even
             at, to = source + (x >> split) * pixel, line + (left + x) * out_pixel
@@ -218,18 +219,18 @@ def _blur_down(start: int, stop: int, values: Any, out: Any, block: Any) -> None
     """Halve both sides of ``max(v, 0)``, ``v = value * scale + shift``, with [1, 2, 1] / 4 per axis, borders reflected.
 
     Rows are those of ``out``. Arguments: values, affine [2, channels], out, height, width (of ``values``, even), channels,
-    border width (on all sides), border mode.
+    top, left, bottom, right, border mode.
     """
     affine = f32_pointer(block[1])
-    height, width, channels, border, mode = block[3], block[4], block[5], block[6], block[7]
+    height, width, channels, top, left, right, mode = block[3], block[4], block[5], block[6], block[7], block[9], block[10]
     rows, columns = height // 2, width // 2
-    pitch = (columns + 2 * border) * channels
+    pitch = (left + columns + right) * channels
     zero = splat(numba.float32(0.0))
     for row in range(start, stop):
         line = row * pitch
-        y = _source(row - border, rows, mode)
+        y = _source(row - top, rows, mode)
         if y < 0:
-            _clear(out, line, columns + 2 * border, channels, channels)
+            _clear(out, line, left + columns + right, channels, channels)
             continue
         for x in range(columns):
             for c in range(0, channels, LANES):
@@ -240,8 +241,8 @@ def _blur_down(start: int, stop: int, values: Any, out: Any, block: Any) -> None
                         share = numba.float32((2 - abs(dy)) * (2 - abs(dx)) / 16)
                         at = (source + _source(2 * x + dx, width, REFLECT)) * channels + c
                         v = fma(maximum(fma(load(values, at), scale, shift), zero), splat(share), v)
-                store(out, line + (border + x) * channels + c, v)
-        _fill_borders(out, line, columns, channels, channels, border, border, mode)
+                store(out, line + (left + x) * channels + c, v)
+        _fill_borders(out, line, columns, channels, channels, left, right, mode)
 
 
 def _blur_down_f32(start: int, stop: int, block: Any) -> None:
@@ -250,6 +251,33 @@ def _blur_down_f32(start: int, stop: int, block: Any) -> None:
 
 def _blur_down_bf16(start: int, stop: int, block: Any) -> None:
     _blur_down(start, stop, u16_pointer(block[0]), u16_pointer(block[2]), block)
+
+
+@numba.njit
+def _pile_up(start: int, stop: int, values: Any, block: Any) -> None:
+    """Add up what the rows of a tall kernel gave, each computed as output channels of its own, a row further down each.
+
+    Rows are those of ``out``. Arguments: values [height + taps - 1, width, taps * channels], bias, out [channels, height,
+    width] (float32), height, width, channels, taps.
+    """
+    bias, out = f32_pointer(block[1]), f32_pointer(block[2])
+    height, width, channels, taps = block[3], block[4], block[5], block[6]
+    pixel = channels * taps
+    for row in range(start, stop):
+        for c in range(channels):
+            for x in range(width):
+                total = bias[c]
+                for tap in range(taps):
+                    total += widen(values[((row + tap) * width + x) * pixel + tap * channels + c])
+                out[(c * height + row) * width + x] = total
+
+
+def _pile_up_f32(start: int, stop: int, block: Any) -> None:
+    _pile_up(start, stop, f32_pointer(block[0]), block)
+
+
+def _pile_up_bf16(start: int, stop: int, block: Any) -> None:
+    _pile_up(start, stop, u16_pointer(block[0]), block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +289,27 @@ class Kernels:
     normalise: RowKernel
     enlarge: RowKernel
     blur_down: RowKernel
+    pile_up: RowKernel
 
 
 _finish_kernel = row_kernel()(_finish)
 
 KERNELS = {
     torch.float32: Kernels(
-        row_kernel()(_sums_f32), _finish_kernel, row_kernel()(_normalise_f32), row_kernel()(_enlarge_f32), row_kernel()(_blur_down_f32)
+        row_kernel()(_sums_f32),
+        _finish_kernel,
+        row_kernel()(_normalise_f32),
+        row_kernel()(_enlarge_f32),
+        row_kernel()(_blur_down_f32),
+        row_kernel()(_pile_up_f32),
     ),
     torch.bfloat16: Kernels(
-        row_kernel()(_sums_bf16), _finish_kernel, row_kernel()(_normalise_bf16), row_kernel()(_enlarge_bf16), row_kernel()(_blur_down_bf16)
+        row_kernel()(_sums_bf16),
+        _finish_kernel,
+        row_kernel()(_normalise_bf16),
+        row_kernel()(_enlarge_bf16),
+        row_kernel()(_blur_down_bf16),
+        row_kernel()(_pile_up_bf16),
     ),
 }
 """Activation dtype -> kernels; each is compiled when first used, or found in the cache."""

@@ -107,6 +107,18 @@ def from_bf16(context: Any, bits: Any) -> Any:
 
 
 @intrinsic
+def widen(context: Any, value: Any) -> Any:
+    """Read one value from memory, bfloat16 (as uint16) or float32, as float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if value != types.uint16:
+            return arguments[0]
+        return builder.bitcast(builder.shl(builder.zext(arguments[0], _I32), _I32(16)), _F32)
+
+    return types.float32(value), generate
+
+
+@intrinsic
 def to_bf16(context: Any, value: Any) -> Any:
     """Round one float32 to bfloat16 (as uint16), to nearest even."""
 

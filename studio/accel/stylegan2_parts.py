@@ -14,8 +14,9 @@ from torch import Tensor
 
 from studio.accel import kernels_stylegan2 as kernels
 from studio.accel.kernels_winograd import WinogradConv, can_convolve
+from studio.accel.packed import PackedConv
 from studio.accel.simd import LANES
-from studio.accel.translator_parts import PackedConv, round_up
+from studio.accel.translator_parts import round_up
 from studio.models import ops
 from studio.models.stylegan2 import Noise, SynthesisLayer, SynthesisNetwork, ToRGB, draw_noise
 

@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studio.accel.candidate import Candidate
-from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE
+from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE, ZEROS
+from studio.accel.kernels_winograd_bordered import can_convolve
 from studio.accel.runtime import bfloat16_wins
-from studio.accel.translator_parts import BARE, Border, PackedConv, Raw, Stage, empty, pad_channels, split_precision
+from studio.accel.translator_convs import Closing, Stage, bordered, split_precision
+from studio.accel.translator_parts import BARE, Border, Raw, empty, round_up
 from studio.models.translators import ResnetTranslator, UnetTranslator
 
-PADDINGS = {"zeros": BARE, "reflect": Border.around(1, REFLECT), "replicate": Border.around(1, REPLICATE)}
-"""What a 3x3 convolution wants around its input; zeros it adds itself."""
+MODES = {"zeros": ZEROS, "reflect": REFLECT, "replicate": REPLICATE}
 
 
 def candidates(net: Any, precision: str, device: torch.device) -> list[Candidate]:
@@ -55,12 +56,16 @@ class FastResnet:
 
     def __init__(self, net: ResnetTranslator, dtype: torch.dtype) -> None:
         self.net, self.dtype, self.config = net, dtype, net.config
+        downs, blocks = self.config["n_downs"], self.config["n_blocks"]
+        self.is_bordered = dtype == torch.float32 and can_convolve(round_up(self.config["ngf"] << downs))
         layers = [layer for part in net.model.children() for layer in getattr(part, "conv_block", [part])]
         convs: list[Any] = [layer for layer in layers if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))]
         norms = [layer for layer in layers if isinstance(layer, NORMS)]
-        pairs = zip(convs[:-1], norms, strict=True)
-        self.stages = [Stage(conv, norm, dtype, is_first=index == 0) for index, (conv, norm) in enumerate(pairs)]
-        self.last = PackedConv(pad_channels(convs[-1].weight, outputs=False), convs[-1].bias, dtype)
+        self.stages: list[Stage] = []
+        for index, (conv, norm) in enumerate(zip(convs[:-1], norms, strict=True)):
+            is_bordered = self.is_bordered and downs < index <= downs + 2 * blocks
+            self.stages.append(Stage(conv, norm, dtype, is_first=index == 0, is_bordered=is_bordered))
+        self.closing = Closing(convs[-1], dtype)
 
     def __call__(self, img: Tensor) -> Tensor:
         """Translate ``img``, as the network does."""
@@ -73,12 +78,12 @@ class FastResnet:
         step: Step = next(stages)(padded, own=own).write
         for _ in range(downs):
             step = self._down(step, next(stages), own)
+        size = (img.shape[2] >> downs, img.shape[3] >> downs)
         for _ in range(blocks):
-            step = self._block(step, next(stages), next(stages), own)
+            step = self._block(step, next(stages), next(stages), own, size)
         for _ in range(downs):
             step = self._up(step, next(stages), own)
-        values = self.last(step(Border.around(3, REFLECT)))
-        return values.float().contiguous().tanh_()
+        return self.closing(step(Border.around(3, REFLECT)))
 
     def _down(self, step: Step, stage: Stage, own: bool) -> Step:
         raw = stage(step(BARE), own=own)
@@ -87,25 +92,26 @@ class FastResnet:
 
         def blur(border: Border) -> Tensor:
             height, width = raw.values.height, raw.values.width
-            out = empty(height // 2 + 2 * border.top, width // 2 + 2 * border.top, raw.channels, self.dtype)
-            sizes = (height, width, raw.channels, border.top, border.mode)
-            KERNELS[self.dtype].blur_down(out.shape[2], raw.values.addresses[0], raw.affine, out, *sizes)
+            rows, columns = border.top + height // 2 + border.bottom, border.left + width // 2 + border.right
+            out = empty(rows, columns, raw.channels, self.dtype)
+            KERNELS[self.dtype].blur_down(rows, raw.values.addresses[0], raw.affine, out, height, width, raw.channels, *border)
             return out
 
         return blur
 
-    def _block(self, step: Step, first: Stage, second: Stage, own: bool) -> Step:
-        padding = PADDINGS[self.config["block_padding"]]
-        x = step(padding)
-        raw = second(first(x, own=own).write(padding), own=own)
-        return lambda border: raw.write(border, slope=1.0, residual=x, inset=padding.top)
+    def _block(self, step: Step, first: Stage, second: Stage, own: bool, size: tuple[int, int]) -> Step:
+        mode = MODES[self.config["block_padding"]]
+        border = bordered(*size, mode) if self.is_bordered else _padding(mode)
+        x = step(border)
+        raw = second(first(x, own=own, size=size).write(border), own=own, size=size)
+        return lambda after: raw.write(after, slope=1.0, residual=x, inset=border.top)
 
     def _up(self, step: Step, stage: Stage, own: bool) -> Step:
         kind = self.config["upsample"]
         if kind == "transposed":
             return stage(step(stage.border), own=own).write
         x = step(BARE)
-        padding = PADDINGS[self.config["resize_padding"] if kind == "resize" else "zeros"].top
+        padding = _padding(MODES[self.config["resize_padding"]]).top if kind == "resize" else 0
         near = 1.0 if kind == "resize" and self.config["resize_mode"] == "nearest" else 0.75
         height, width = x.shape[2:]
         out = empty(2 * (height + padding), 2 * (width + padding), x.shape[1], self.dtype)
@@ -151,6 +157,11 @@ class FastUnet:
             x = _beside(skips.pop(), stage(x, own=own), self.ups[0].border)
         values = self.ups[0](x, own=own).write(slope=1.0)[:, : self.net.img_channels_out]
         return values.float().contiguous().tanh_()
+
+
+def _padding(mode: int) -> Border:
+    """Return what a 3x3 convolution of the CPU library wants around its input; zeros it adds itself."""
+    return BARE if mode == ZEROS else Border.around(1, mode)
 
 
 def _beside(skip: Raw, result: Raw, border: Border) -> Tensor:

@@ -7,7 +7,9 @@ from torch import nn
 from studio.accel import compare
 from studio.accel.candidate import Candidate
 from studio.accel.kernels_translators import KERNELS, REFLECT, REPLICATE, ZEROS
-from studio.accel.translator_parts import Border, Norm, Raw, Stage, Values
+from studio.accel.kernels_winograd_bordered import BorderedConv
+from studio.accel.translator_convs import Closing, Stage, bordered
+from studio.accel.translator_parts import Border, Norm, Raw, Values
 from studio.accel.translators import FastResnet, FastUnet, candidates, halved
 from studio.models.translator_layers import init_weights
 from studio.models.translators import ResnetTranslator, UnetTranslator
@@ -164,3 +166,27 @@ def test_enlarging_equals_bilinear_and_nearest_interpolation(dtype):
         KERNELS[dtype].enlarge(8, x, out, 3, 4, 16, near, 1, REFLECT)
         wanted = nn.functional.interpolate(x.float(), scale_factor=2, mode=mode)
         assert torch.allclose(out.float(), border_of(wanted, Border.around(1, REFLECT)), atol=1e-6 if dtype == torch.float32 else 4e-3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (12, 40), (64, 20)])
+def test_the_bordered_convolution_equals_an_ordinary_one_over_any_border(height, width):
+    x, weight = picture(1, 32, height + 2, width + 2), picture(64, 32, 3, 3, seed=1)
+    got = BorderedConv(weight)(x.contiguous(memory_format=torch.channels_last))
+    assert compare.relative_error(got, nn.functional.conv2d(x.double(), weight.double())) < 3e-6
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 3), (8, 5), (9, 12)])
+def test_the_border_of_a_bordered_stage_fills_up_its_tiles_and_begins_like_padding(height, width):
+    x, border = picture(1, 16, height, width), bordered(height, width, REFLECT)
+    dense = Values.dense(x.contiguous(memory_format=torch.channels_last))
+    out = Raw(dense, torch.stack([torch.ones(16), torch.zeros(16)])).write(border, slope=1.0)
+    assert (out.shape[2] - 2) % 4 == (out.shape[3] - 2) % 4 == 0
+    assert torch.equal(out[..., : height + 2, : width + 2], border_of(x, Border.around(1, REFLECT)))
+
+
+@pytest.mark.parametrize("dtype", list(KERNELS))
+def test_closing_is_a_convolution_and_tanh(dtype):
+    layer, x = nn.Conv2d(16, 3, 7), picture(1, 16, 9, 12)
+    with torch.no_grad():
+        out = Closing(layer, dtype)(x.to(dtype).contiguous(memory_format=torch.channels_last))
+        assert torch.allclose(out, torch.tanh(layer(x)), atol=1e-5 if dtype == torch.float32 else 2e-2)
