@@ -230,6 +230,14 @@ def test_models_are_imported_listed_described_renamed_and_removed(model, tmp_pat
     assert not list(paths.models_folder().glob("people*"))
 
 
+def test_names_of_models_are_listed_in_full_however_narrow_the_terminal(model, monkeypatch):
+    name = "a-name-of-a-model-that-one-has-to-type-in-full"
+    monkeypatch.setenv("COLUMNS", "72")
+    studio("import", model, "--name", name)
+    assert name in studio("models").output
+    studio("models", "remove", name, "--yes")
+
+
 def test_bench_writes_its_table_as_json(tmp_path, monkeypatch):
     from studio import bench
 

@@ -70,7 +70,10 @@ def list_models() -> None:
     if not entries:
         typer.echo("No models are installed yet. Bring one in with: studio import FILE")
         return
-    table = Table("name", "family", "size", "classes", "parameters", "from", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("name", min_width=max(len(entry.name) for entry in entries), no_wrap=True)
+    for title in ("family", "size", "classes", "parameters", "from"):
+        table.add_column(title)
     for entry in entries:
         card = entry.card
         size = f"{card.resolution} px" if card.resolution else card.direction or "any"
