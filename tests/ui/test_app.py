@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fake_studio import fake_context
@@ -52,7 +53,8 @@ def page(tmp_path_factory):
     async def build():
         return app.build(ctx.settings, ctx)
 
-    return asyncio.run(build())
+    with ThreadPoolExecutor(1) as other:  # this thread may have the browser's event loop running
+        return other.submit(asyncio.run, build()).result()
 
 
 def test_no_part_of_the_page_asks_gradio_for_anything_on_load(page):
