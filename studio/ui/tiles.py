@@ -1,12 +1,13 @@
 """Preview pictures of models: what the tiles of Restyle and the cards of Models show.
 
 Every translator restyles the same small picture, a landscape that is computed here and belongs to nobody; every generator
-shows four of its seeds. Tiles are made once for each model file and kept in the cache folder.
+shows four of its seeds (a slow one just one). Tiles are made once for each model file and kept in the cache folder.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ TILE = (192, 144)
 WIDTH, HEIGHT = 384, 288
 CARD = 160
 SEEDS = (0, 7, 21, 42)
+SLOW_SECONDS = 2.0
 QUALITY = 85
 VERSION = 1
 _SHA = re.compile(r"[0-9a-f]{64}")
@@ -55,7 +57,7 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
     if entry.card.family in TRANSLATORS:
         return translator_tile(ctx, entry)
     recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), truncation=Truncation(psi=0.7))
-    return _cached(entry, lambda: _four(lambda at: ctx.engine.preview(at, CARD, priority=Priority.BATCH), recipe))
+    return _cached(entry, lambda: _seeds(lambda at: ctx.engine.preview(at, CARD, priority=Priority.BATCH), recipe))
 
 
 def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
@@ -81,16 +83,20 @@ def _tile_path(entry: Any) -> Path | None:
 
 
 def preview_of(network: Any) -> bytes:
-    """Return a preview of a network that was just imported, as WebP: four seeds, or the sample picture restyled."""
+    """Return a preview of a network that was just imported, as WebP: some seeds, or the sample picture restyled."""
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
     recipe = Recipe(truncation=Truncation(psi=0.7))
-    return media.encode_webp(_four(lambda at: opaque(draw(network, at)), recipe), QUALITY)
+    return media.encode_webp(_seeds(lambda at: opaque(draw(network, at)), recipe), QUALITY)
 
 
-def _four(make: Callable[[Recipe], ImageArray], recipe: Recipe) -> ImageArray:
-    """Lay four seeds out in two rows."""
-    pictures = [_square(make(replace(recipe, latent=Latent.from_seed(seed)))) for seed in SEEDS]
+def _seeds(make: Callable[[Recipe], ImageArray], recipe: Recipe) -> ImageArray:
+    """Lay four seeds out in two rows; a network too slow for that shows one."""
+    began = time.perf_counter()
+    pictures = [_square(make(replace(recipe, latent=Latent.from_seed(SEEDS[0]))))]
+    if time.perf_counter() - began > SLOW_SECONDS:
+        return pictures[0]
+    pictures += [_square(make(replace(recipe, latent=Latent.from_seed(seed)))) for seed in SEEDS[1:]]
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in (0, 2)]
     return np.ascontiguousarray(np.concatenate(rows, axis=0))
 
