@@ -1,6 +1,7 @@
-"""The command line: ``studio app | generate | mix | restyle | import | models | bench``.
+"""The command line: ``studio app | generate | mix | restyle | import | models | train | bench``.
 
-One file per group of commands: ``pictures`` (generate, mix, restyle), ``library`` (import, models), ``service`` (app, bench);
+One file per group of commands: ``pictures`` (generate, mix, restyle), ``library`` (import, models), ``training`` (train),
+``service`` (app, bench);
 ``values`` reads what people type. Commands parse, display and translate errors; they compute nothing about images.
 Everything heavy is imported inside the commands, so that ``studio --help`` answers at once.
 """
@@ -14,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from studio._version import __version__
-from studio.cli import library, pictures, service
+from studio.cli import library, pictures, service, training
 from studio.errors import StudioError
 
 EXIT_REFUSED = 1
@@ -62,6 +63,7 @@ def _common(
 service.register_app(app)
 pictures.register(app)
 library.register(app)
+training.register(app)
 service.register_bench(app)
 
 

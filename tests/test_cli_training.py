@@ -1,0 +1,59 @@
+"""Training from the command line, with pictures of a few pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from toys import save_toy
+from typer.testing import CliRunner
+
+from studio import checkpoints, paths
+from studio.cli import app
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("round", "square"):
+        (tmp_path / "shapes" / kind).mkdir(parents=True)
+        for k in range(4):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / "shapes" / kind / f"{k}.png")
+    return tmp_path / "shapes"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)], prog_name="studio")
+
+
+def test_a_folder_becomes_a_model_that_opens_by_its_name_and_the_same_command_continues(folder):
+    options = ("--name", "shapes", "--resolution", 8, "--batch", 4)
+    first = run("stylegan2", folder, *options, "--kimg", 0.008)
+    assert first.exit_code == 0, first.output
+    network = checkpoints.load("shapes")
+    assert network.card.classes == ("round", "square")
+    assert network.card.licence.startswith("yours")
+    again = run("stylegan2", folder, *options, "--kimg", 0.016)
+    assert again.exit_code == 0, again.output
+    assert [path.name for path in paths.models_folder().glob("*.safetensors")] == ["shapes.safetensors"]
+    assert checkpoints.load("shapes").card.sha256 != network.card.sha256
+
+
+def test_a_name_that_is_taken_is_refused_before_any_work(folder):
+    save_toy(paths.models_folder(), "mine")
+    before = (paths.models_folder() / "mine.safetensors").read_bytes()
+    result = run("stylegan2", folder, "--name", "mine", "--minutes", 1)
+    assert result.exit_code == 1
+    assert "already is a model called mine" in result.output
+    assert (paths.models_folder() / "mine.safetensors").read_bytes() == before
+
+
+def test_an_unknown_family_is_refused_in_one_sentence(folder):
+    result = run("biggestgan", folder)
+    assert result.exit_code == 1
+    assert "biggestgan" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_translator_without_its_second_folder_is_refused(folder):
+    result = run("cyclegan", folder, "--minutes", 1)
+    assert result.exit_code == 1
+    assert "two folders" in result.output
