@@ -25,16 +25,8 @@ def photo(tmp_path):
 
 def dropped(person, file):
     """Drop a photo on whatever tab is open and wait for its restyled picture."""
-    before = person.page.evaluate("document.querySelector('.studio-viewer')?.dataset.frame || '0'")
     person.drop(file)
-    person.page.wait_for_function(
-        """([before]) => {
-            const viewer = document.querySelector('.studio-viewer');
-            return viewer?.dataset.quality === 'full' && viewer.dataset.frame !== before;
-        }""",
-        arg=[before],
-        timeout=WAIT,
-    )
+    person.page.wait_for_selector(f'.studio-viewer[data-quality=full] img[alt^="After: {file.name},"]', timeout=WAIT)
 
 
 def quiet(person):

@@ -27,15 +27,22 @@ function fillEmpty() {
 
 async function show(photo) {
   if (photo !== current()) return;
-  if (!photo.before) {
-    const answer = await attempt(() => call(server, "original", { id: photo.id }));
-    if (!answer) return;
-    photo.before = await decode(answer.url);
-    if (photo !== current()) return;
-  }
+  if (!photo.before && !(await fetchOriginal(photo))) return;
+  if (photo !== current()) return;
   viewer.pair(photo.before, photo.after, { width: photo.width, height: photo.height, words: `${photo.name}, ${photo.recipe.model.name}`, isSketch: photo.isSketch });
   state.seen = [photo, ...(state.seen || []).filter((other) => other !== photo)];
   for (const old of state.seen.splice(SHOWN)) Object.assign(old, { before: null, after: null, done: "" });
+}
+
+/** Fetch a photo itself; whoever asks meanwhile waits for the same answer. */
+function fetchOriginal(photo) {
+  photo.arriving ||= (async () => {
+    const answer = await attempt(() => call(server, "original", { id: photo.id }));
+    photo.before = answer ? await decode(answer.url) : null;
+    photo.arriving = null;
+    return photo.before;
+  })();
+  return photo.arriving;
 }
 
 /** Draw small while the hand moves or before the full picture is made; the newest wishes win. */
