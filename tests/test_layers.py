@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "studio"
 
 LAYERS = (
-    {"errors", "recipe", "paths", "_version"},
-    {"media", "audio", "models", "lab"},
-    {"checkpoints", "latents", "accel", "bending", "blending", "timeline"},
+    {"errors", "recipe", "recipe_codec", "recipe_film", "recipe_latent", "recipe_paths", "paths", "_version"},
+    {"media", "audio", "midi", "models", "lab", "flashes"},
+    {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping"},
     {"directions", "inversion", "drag", "restyle", "training"},
     {"engine", "render", "runners", "worker", "model_cache", "gallery", "bench", "anchors", "export", "jobs"},
     {"cli", "ui", "__main__"},
@@ -25,6 +25,8 @@ HOMES = {
     "click": {"cli"},
     "rich": {"cli"},
     "librosa": {"audio"},
+    "mido": {"midi"},
+    "opensimplex": {"timeline"},
     "av": {"media"},
     "imageio": {"media"},
     "PIL": {"media", "training"},

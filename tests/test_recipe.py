@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import typing
 
 import pytest
@@ -26,6 +27,8 @@ from studio.recipe import (
     unpack_floats,
 )
 
+PATTERNED = ("", "0aF9" * 16, "30", "29.97", "24000/1001", "truncation.psi", "latent.classes.3", "onset_low")
+"""Something for every text of a recipe that has a form."""
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
 
 
@@ -41,6 +44,8 @@ def of(kind, bounds=Bounds()):  # noqa: B008 - frozen
             return st.lists(of(args[0], Bounds(low=bounds.low, high=bounds.high)), max_size=min(4, bounds.max_length or 4)).map(tuple)
         return st.tuples(*map(of, args))
     if kind is str:
+        if bounds.pattern:
+            return st.sampled_from([text for text in PATTERNED if re.fullmatch(bounds.pattern, text)])
         return st.sampled_from(bounds.choices) if bounds.choices else TEXT
     if kind is bool:
         return st.booleans()
