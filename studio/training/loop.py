@@ -15,7 +15,7 @@ from types import FrameType
 
 from studio import paths
 from studio.errors import TrainingError
-from studio.training import presets
+from studio.training import presence, presets
 from studio.training.settings import Settings, Tick
 from studio.training.state import RunFolder
 from studio.training.team import Team
@@ -51,29 +51,32 @@ def train(settings: Settings, *, should_stop: Callable[[], bool] = lambda: False
         raise TrainingError("Say how long to train: either minutes or kimg (thousand pictures), not both.")
     settings = presets.resolve(settings)
     folder, team = run_folder(settings), Team()
-    if team.is_first:
-        _claim(folder, settings)
-        presets.load_all_pictures(settings)
-    team.wait()
-    with _stop_on_signal() as signalled:
-        run = _Run(settings, folder, presets.build_trainer(settings, team), team)
-        yield from run.go(lambda: signalled.is_set() or should_stop())
+    with presence.present(folder) if team.is_first else contextlib.nullcontext():
+        if team.is_first:
+            require_same_run(folder, settings)
+            folder.write_settings(settings.to_json())
+            presets.load_all_pictures(settings)
+        team.wait()
+        with _stop_on_signal() as signalled:
+            run = _Run(settings, folder, presets.build_trainer(settings, team), team)
+            yield from run.go(lambda: signalled.is_set() or should_stop() or folder.stop_request.exists())
 
 
-def _claim(folder: RunFolder, settings: Settings) -> None:
-    """Write the settings of a new run, or check that an existing one has the same networks and pictures."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    if folder.states() and folder.settings_file.exists():
-        before = Settings.from_json(folder.settings_file.read_text())
-        for field in presets.FIXED_FIELDS:
-            if getattr(before, field) != getattr(settings, field):
-                raise TrainingError(
-                    f"The run {settings.name!r} was started with {field}={getattr(before, field)!r}, not {getattr(settings, field)!r}. "
-                    "Use the same value to continue it, or another name for a new run."
-                )
-    part = folder.settings_file.with_suffix(".part")
-    part.write_text(settings.to_json())
-    part.replace(folder.settings_file)
+def require_same_run(folder: RunFolder, settings: Settings) -> None:
+    """Make sure that a run which has states already has the same networks and pictures as resolved settings say.
+
+    Raises:
+        TrainingError: They differ.
+    """
+    if not folder.states() or not folder.settings_file.exists():
+        return
+    before = Settings.from_json(folder.settings_file.read_text())
+    for field in presets.FIXED_FIELDS:
+        if getattr(before, field) != getattr(settings, field):
+            raise TrainingError(
+                f"The run {settings.name!r} was started with {field}={getattr(before, field)!r}, not {getattr(settings, field)!r}. "
+                "Use the same value to continue it, or another name for a new run."
+            )
 
 
 @contextlib.contextmanager
@@ -163,6 +166,9 @@ class _Run:
             yield from self._snapshot()
         if self.seconds - self.saved_at >= self.settings.save_minutes * 60:
             yield from self._save()
+        elif self.team.is_first and self.folder.save_request.exists():
+            self.folder.save_request.unlink(missing_ok=True)
+            yield self._tick("state", file=self._write_state())
 
     def _awake(self, seconds: float) -> float:
         """Return the time that a step took; a machine that slept (or a process that was halted) during it does not count as training."""
@@ -227,6 +233,7 @@ class _Run:
         self.sums.clear()
         self.told_step, self.told_seconds = self.steps, self.seconds
         if self.team.is_first:
+            presence.beat(self.folder)
             with self.folder.log_file.open("a") as log_file:
                 log_file.write(tick.to_json() + "\n")
         return tick

@@ -42,6 +42,38 @@ class RunFolder:
         """The state with the lowest score so far."""
         return self.path / "best.safetensors"
 
+    @property
+    def running_file(self) -> Path:
+        """Which process trains this run at present; see ``presence.py``."""
+        return self.path / "running.json"
+
+    @property
+    def error_file(self) -> Path:
+        """Why the run ended, when it ended with an error: one sentence."""
+        return self.path / "error.txt"
+
+    @property
+    def output_file(self) -> Path:
+        """What the process of the run wrote to its error stream."""
+        return self.path / "output.txt"
+
+    @property
+    def stop_request(self) -> Path:
+        """An empty file that asks the run to save and stop."""
+        return self.path / "stop.request"
+
+    @property
+    def save_request(self) -> Path:
+        """An empty file that asks the run to save now."""
+        return self.path / "save.request"
+
+    def write_settings(self, text: str) -> None:
+        """Write the settings atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        part = self.settings_file.with_suffix(".part")
+        part.write_text(text)
+        part.replace(self.settings_file)
+
     def states(self) -> list[Path]:
         """Return the states, oldest first."""
         return sorted(self.path.glob("state-*.safetensors"))
