@@ -1,120 +1,142 @@
-"""Augmentations that the discriminator sees and the generator cannot leak, with a strength that adapts (ADA).
+"""Augmentations that the discriminator sees and the generator cannot leak, with a strength that adapts (ADA), or DiffAugment.
 
-Geometric and colour changes ("bgc" of Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",
-appendix B): each one is applied to each picture with probability ``p``. Differentiable in the picture, once.
+Each change is applied to each picture with probability ``p``, so that unchanged pictures stay the commonest and the generator has to
+make those (below ``p`` = 0.8 or so). Every random number comes from the step: a resumed run sees the same changes. Differentiable twice.
+
+Reference:
+    Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2.2 and appendix B.
+    Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training".
 """
 
-import math
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from studio.errors import TrainingError
+from studio.training import augment_colour, augment_geometry
+from studio.training.settings import Settings
 from studio.training.trainer import StepRandom
 
-LUMA = 1 / math.sqrt(3)
+LARGEST_P = 0.8
+"""Above this strength, changes begin to leak into the made pictures (section 2.2 of the paper)."""
+
+PARTS = ("blit", "geom", "color", "filter", "noise", "cutout")
+PIPES = {
+    **{part: (part,) for part in PARTS},
+    "bg": PARTS[:2],
+    "bgc": PARTS[:3],
+    "bgcf": PARTS[:4],
+    "bgcfn": PARTS[:5],
+    "bgcfnc": PARTS,
+    "all": PARTS,
+}
+"""The published names of combinations; ``bgc`` is the published choice."""
+DIFF_PARTS = ("color", "translation", "cutout")
+DIFF_PIPE = "color,translation,cutout"
+
+
+class Augmentation(Protocol):
+    """What the discriminator's pictures, real and made, go through."""
+
+    p: float
+    """The strength, 0 to :data:`LARGEST_P`; the trainer moves it when it adapts."""
+
+    def __call__(self, img: Tensor, random: StepRandom) -> Tensor:
+        """Augment ``img [n, C, H, W]``."""
+        ...
 
 
 class Augment:
-    """Apply the pipe with strength ``p`` (0 to 0.8; above that the changes would leak into the made pictures)."""
+    """The pipe of ADA with strength ``p``; ``pipe`` is one of :data:`PIPES`."""
 
-    def __init__(self, p: float = 0.0) -> None:
+    def __init__(self, p: float = 0.0, pipe: str = "bgc") -> None:
+        if pipe not in PIPES:
+            raise TrainingError(f"augment_pipe={pipe!r} is not known. Use one of: {', '.join(PIPES)}.")
         self.p = p
+        self.parts = PIPES[pipe]
 
     def __call__(self, img: Tensor, random: StepRandom) -> Tensor:
-        """Augment ``img [n, 3, H, W]``; at ``p = 0`` the tensor itself comes back and no random number is drawn."""
+        """Augment ``img [n, C, H, W]``; at ``p = 0`` the tensor itself comes back and no random number is drawn."""
         if self.p <= 0:
             return img
-        moved = _warp(img, geometric_matrices(len(img), self.p, random).to(img.device))
-        return moved if img.shape[1] != 3 else recolour(moved, colour_matrices(len(img), self.p, random).to(img.device))
+        img = self._move(img, random)
+        if "color" in self.parts:
+            img = augment_colour.recolour(img, augment_colour.colour_matrices(len(img), self.p, random))
+        if "filter" in self.parts:
+            img = augment_colour.refilter(img, augment_colour.band_gains(len(img), self.p, random))
+        if "noise" in self.parts:
+            img = augment_colour.add_noise(img, self.p, random)
+        return augment_colour.cut_out(img, self.p, random) if "cutout" in self.parts else img
+
+    def _move(self, img: Tensor, random: StepRandom) -> Tensor:
+        height, width = img.shape[2:]
+        blits = frees = torch.eye(3).repeat(len(img), 1, 1)
+        if "blit" in self.parts:
+            blits = augment_geometry.blit_matrices(len(img), self.p, random, height=height, width=width)
+        if "geom" in self.parts:
+            frees = augment_geometry.free_matrices(len(img), self.p, random, height=height, width=width)
+        return augment_geometry.move(img, blits, frees)
 
 
-def _happens(n: int, p: float, random: StepRandom) -> Tensor:
-    return random.uniform(n) < p
+class DiffAugment:
+    """The three changes of DiffAugment, each made to every picture; ``pipe`` names them, with commas between."""
+
+    def __init__(self, pipe: str = DIFF_PIPE) -> None:
+        self.parts = tuple(part.strip() for part in pipe.split(",") if part.strip())
+        unknown = [part for part in self.parts if part not in DIFF_PARTS]
+        if unknown or not self.parts:
+            raise TrainingError(f"augment_pipe={pipe!r} is not known for DiffAugment. Use some of: {', '.join(DIFF_PARTS)}.")
+        self.p = 1.0
+
+    def __call__(self, img: Tensor, random: StepRandom) -> Tensor:
+        """Augment ``img [n, C, H, W]``."""
+        if "color" in self.parts:
+            img = _shift_colours(img, random)
+        if "translation" in self.parts:
+            img = _translate(img, random)
+        return _cut(img, random) if "cutout" in self.parts else img
 
 
-def _eye(n: int, size: int) -> Tensor:
-    return torch.eye(size).repeat(n, 1, 1)
+def _shift_colours(img: Tensor, random: StepRandom) -> Tensor:
+    """Change brightness by up to 0.5, saturation by 0 to 2 times, contrast by 0.5 to 1.5 times (section 4); an alpha stays."""
+    n = len(img)
+    shift, saturation, contrast = (random.uniform(n)[:, None, None, None].to(img) for _ in range(3))
+    colours = img[:, :3] if img.shape[1] == 4 else img
+    colours = colours + shift - 0.5
+    grey = colours.mean(1, keepdim=True)
+    colours = (colours - grey) * (2 * saturation) + grey
+    level = colours.mean((1, 2, 3), keepdim=True)
+    colours = (colours - level) * (0.5 + contrast) + level
+    return torch.cat([colours, img[:, 3:]], 1) if img.shape[1] == 4 else colours
 
 
-def _turn(angle: Tensor) -> Tensor:
-    matrix = _eye(len(angle), 3)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
-    matrix[:, 1, 0] = angle.sin()
-    matrix[:, 0, 1] = -matrix[:, 1, 0]
-    return matrix
+def _translate(img: Tensor, random: StepRandom) -> Tensor:
+    """Shift by up to an eighth of each side, grey (zero) where nothing comes in."""
+    n, channels, height, width = img.shape
+    far = torch.tensor([height // 8, width // 8])
+    shift = (random.uniform(n, 2) * (2 * far + 1)).floor().long() - far
+    rows = torch.arange(height) - shift[:, :1]
+    columns = torch.arange(width) - shift[:, 1:]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
+    index = rows.clamp(0, height - 1)[:, :, None] * width + columns.clamp(0, width - 1)[:, None, :]
+    moved = img.flatten(2).gather(2, index.to(img.device).view(n, 1, -1).expand(-1, channels, -1)).view_as(img)
+    return moved * inside[:, None].to(img)
 
 
-def _scale(x: Tensor, y: Tensor) -> Tensor:
-    matrix = _eye(len(x), 3)
-    matrix[:, 0, 0], matrix[:, 1, 1] = x, y
-    return matrix
+def _cut(img: Tensor, random: StepRandom) -> Tensor:
+    """Make a square of half the side grey (zero); its middle is anywhere in the picture."""
+    return augment_colour.cut_out(img, 1.0, random)
 
 
-def _move(x: Tensor, y: Tensor) -> Tensor:
-    matrix = _eye(len(x), 3)
-    matrix[:, 0, 2], matrix[:, 1, 2] = x, y
-    return matrix
+def make(settings: Settings) -> Augmentation:
+    """Build what ``settings.augment`` and ``settings.augment_pipe`` ask for.
 
-
-def geometric_matrices(n: int, p: float, random: StepRandom) -> Tensor:
-    """Draw mirror, quarter turns, moves, zoom, stretch and free turns: ``[n, 3, 3]`` in coordinates from -1 to 1."""
-    zero = torch.zeros(n)
-
-    def draw(values: Tensor, neutral: Tensor, chance: float = p) -> Tensor:
-        return torch.where(_happens(n, chance, random), values, neutral)
-
-    one = torch.ones(n)
-    free_turn = 1 - math.sqrt(1 - p)
-    matrix = _scale(draw(-one, one, p / 2), one)
-    matrix = _turn(draw((random.uniform(n) * 4).floor() * (math.pi / 2), zero)) @ matrix
-    matrix = _move(draw(random.uniform(n) * 0.5 - 0.25, zero), draw(random.uniform(n) * 0.5 - 0.25, zero)) @ matrix
-    zoom = draw(torch.exp2(random.normal(n) * 0.2), one)
-    matrix = _scale(zoom, zoom) @ matrix
-    matrix = _turn(draw((random.uniform(n) * 2 - 1) * math.pi, zero, free_turn)) @ matrix
-    stretch = draw(torch.exp2(random.normal(n) * 0.2), one)
-    matrix = _scale(stretch, 1 / stretch) @ matrix
-    matrix = _turn(draw((random.uniform(n) * 2 - 1) * math.pi, zero, free_turn)) @ matrix
-    shift_x, shift_y = draw(random.normal(n) * 0.25, zero), draw(random.normal(n) * 0.25, zero)
-    return _move(shift_x, shift_y) @ matrix
-
-
-def _warp(img: Tensor, matrices: Tensor) -> Tensor:
-    """Resample pictures under the inverse of ``matrices``, mirrored beyond the edge."""
-    inverse = torch.linalg.inv(matrices)[:, :2]
-    grid = F.affine_grid(inverse, list(img.shape), align_corners=False)
-    return F.grid_sample(img, grid.to(img.dtype), mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def colour_matrices(n: int, p: float, random: StepRandom) -> Tensor:
-    """Draw brightness, contrast, luma flip, hue turn and saturation: ``[n, 4, 4]`` acting on (r, g, b, 1)."""
-
-    def draw(values: Tensor, neutral: float, chance: float = p) -> Tensor:
-        return torch.where(_happens(n, chance, random), values, torch.full((n,), neutral))
-
-    grey = torch.tensor([LUMA, LUMA, LUMA, 0.0])
-    onto_grey = torch.outer(grey, grey)
-    matrix = _eye(n, 4)
-    matrix[:, :3, 3] = draw(random.normal(n) * 0.2, 0.0)[:, None]
-    contrast = draw(torch.exp2(random.normal(n) * 0.5), 1.0)
-    matrix = torch.diag_embed(torch.stack([contrast, contrast, contrast, torch.ones(n)], 1)) @ matrix
-    flip = draw((random.uniform(n) * 2).floor(), 0.0)[:, None, None]
-    matrix = (torch.eye(4) - 2 * onto_grey * flip) @ matrix
-    matrix = _hue(draw((random.uniform(n) * 2 - 1) * math.pi, 0.0)) @ matrix
-    saturation = draw(torch.exp2(random.normal(n)), 1.0)[:, None, None]
-    return (onto_grey + (torch.eye(4) - onto_grey) * saturation) @ matrix
-
-
-def _hue(angle: Tensor) -> Tensor:
-    """Return turns around the grey axis (Rodrigues' formula), ``[n, 4, 4]``."""
-    cross = torch.tensor([[0.0, -LUMA, LUMA], [LUMA, 0.0, -LUMA], [-LUMA, LUMA, 0.0]])
-    turn = _eye(len(angle), 4)
-    sine, cosine = angle.sin()[:, None, None], angle.cos()[:, None, None]
-    turn[:, :3, :3] = torch.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
-    return turn
-
-
-def recolour(img: Tensor, matrices: Tensor) -> Tensor:
-    """Apply colour matrices ``[n, 4, 4]`` to ``img [n, 3, H, W]``."""
-    moved = torch.einsum("nij,njhw->nihw", matrices[:, :3, :3].to(img.dtype), img)
-    return moved + matrices[:, :3, 3, None, None].to(img.dtype)
+    Raises:
+        TrainingError: One of them is not known.
+    """
+    if settings.augment == "diff":
+        return DiffAugment(settings.augment_pipe or DIFF_PIPE)
+    if settings.augment not in ("none", "fixed", "ada"):
+        raise TrainingError(f"augment={settings.augment!r} is not known. Use one of: none, fixed, ada, diff.")
+    return Augment(settings.augment_p if settings.augment == "fixed" else 0.0, settings.augment_pipe or "bgc")
