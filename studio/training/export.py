@@ -16,7 +16,7 @@ from studio.checkpoints import ModelCard, save
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
 from studio.models import common
-from studio.training import presets
+from studio.training import presets, translator_presets
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.training.trainer import Scalars, restore_network, to_image
@@ -45,10 +45,10 @@ def read_run(folder: Path, *, best: bool = False) -> tuple[Settings, dict[str, T
 
 
 def networks(settings: Settings, tensors: Mapping[str, Tensor]) -> dict[str, nn.Module]:
-    """Rebuild the averaged networks of a state: one generator under the empty name, or a translator and its ``inverse``."""
+    """Rebuild the averaged networks of a state: one generator or translator under the empty name, and CycleGAN's ``inverse``."""
     if settings.family in presets.TRANSLATORS:
-        parts = {"": "average_forward", "inverse": "average_backward"}
-        description = presets.translator(settings)
+        parts = {"": "average_forward"} | ({"inverse": "average_backward"} if settings.family == "cyclegan" else {})
+        description = translator_presets.translator(settings)
     else:
         parts = {"": "G_ema"}
         embed = tensors.get("G_ema/mapping.embed.weight")
@@ -88,13 +88,15 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
     Args:
         folder: The run's folder.
         target: Where the model files go.
-        card: Licence, origin, credit and direction; the rest is filled in. An inverse gets the direction the other way round.
+        card: Licence, origin, credit and direction (empty: the settings' words); the rest is filled in. An inverse gets the direction
+            the other way round.
         best: Take the best state instead of the newest.
 
     Returns:
         The files written.
     """
     settings, tensors, header = read_run(folder, best=best)
+    direction = card.direction or translator_presets.words(settings)
     classes = tuple(header["scalars"].get("classes", ()))
     files = []
     for suffix, network in networks(settings, tensors).items():
@@ -105,7 +107,7 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
             resolution=0 if settings.family in presets.TRANSLATORS else presets.require(settings.resolution),
             classes=classes,
             parameters=sum(p.numel() for p in network.parameters()),
-            direction=_turned(card.direction) if suffix else card.direction,
+            direction=_turned(direction) if suffix else direction,
         )
         file = target / f"{name}.safetensors"
         save(halved(network), file, written)

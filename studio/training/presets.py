@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from studio.errors import TrainingError
 from studio.models.common import Config
-from studio.training import data
+from studio.training import data, translator_presets
 from studio.training.settings import Settings
 from studio.training.team import Team
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FAMILIES = ("stylegan2", "cyclegan")
-TRANSLATORS = ("cyclegan",)
+TRANSLATORS = translator_presets.TRANSLATORS
+FAMILIES = ("stylegan2", *TRANSLATORS)
 
 FIXED_FIELDS = (
     "family", "data", "target", "resolution", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
-    "ngf", "ndf", "n_blocks", "load_size", "seed",
+    "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
 )  # fmt: skip
 """What a run cannot change once it has started."""
 
@@ -44,14 +44,11 @@ def resolve(settings: Settings) -> Settings:
     """
     if settings.family not in FAMILIES:
         raise TrainingError(f"family={settings.family!r} is not known. Use one of: {', '.join(FAMILIES)}.")
-    is_translator = settings.family in TRANSLATORS
-    if is_translator != bool(settings.target):
-        raise TrainingError(
-            f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style."
-            if is_translator
-            else f"{settings.family} learns from one set of pictures; leave the second folder out."
-        )
-    return _resolve_translator(settings) if is_translator else _resolve_gan(settings)
+    if settings.family in TRANSLATORS:
+        return translator_presets.resolve(settings)
+    if settings.target:
+        raise TrainingError(f"{settings.family} learns from one set of pictures; leave the second folder out.")
+    return _resolve_gan(settings)
 
 
 def _resolve_gan(settings: Settings) -> Settings:
@@ -69,24 +66,6 @@ def _resolve_gan(settings: Settings) -> Settings:
         d_lr=_or(settings.d_lr, 0.002),
         r1_gamma=_or(settings.r1_gamma, 0.0008 * resolution**2 / batch),
         ema_kimg=_or(settings.ema_kimg, batch * 10 / 32),
-    )
-
-
-def _resolve_translator(settings: Settings) -> Settings:
-    """Follow CycleGAN's published settings at the sizes a CPU can train."""
-    resolution = settings.resolution or 128
-    if resolution % 4 or resolution < 32:
-        raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
-    batch = settings.batch or 4
-    return dataclasses.replace(
-        settings,
-        resolution=resolution,
-        batch=batch,
-        crop="none",
-        load_size=settings.load_size or resolution * 3 // 2,
-        g_lr=_or(settings.g_lr, 0.0002 * (batch / 1) ** 0.5),
-        d_lr=_or(settings.d_lr, 0.0002 * (batch / 1) ** 0.5),
-        ema_kimg=_or(settings.ema_kimg, 1.0),
     )
 
 
@@ -121,11 +100,6 @@ def discriminator(settings: Settings, *, c_dim: int, channels_in: int) -> tuple[
         "img_channels": channels_in,
         "channels": channels(settings),
     }
-
-
-def translator(settings: Settings) -> tuple[str, Config]:
-    """Return family and configuration of a translator: resize-convolutions, which leave no checkerboard."""
-    return "resnet", {"ngf": settings.ngf, "n_blocks": settings.n_blocks, "upsample": "resize", "resize_mode": "nearest"}
 
 
 def load_pictures(settings: Settings, folders: tuple[str, ...]) -> data.Pictures:

@@ -59,9 +59,7 @@ class Settings:
     path_length_interval: int = 8
     ema_kimg: float | None = None
     augment: str = "ada"
-    """``none``, ``fixed`` (strength ``augment_p``), ``ada`` (as much as the discriminator overfits) or ``diff`` (DiffAugment)."""
-    augment_pipe: str | None = None
-    """What may change: ``bgc`` and the like for ADA (``augment.PIPES``), ``color,translation,cutout`` for DiffAugment."""
+    """``none``, ``fixed`` (strength ``augment_p``) or ``ada`` (the strength follows the discriminator's overfitting)."""
     augment_p: float = 0.2
     ada_target: float = 0.6
     ada_kimg: float = 100.0
@@ -73,6 +71,28 @@ class Settings:
     lambda_cycle: float = 10.0
     lambda_identity: float = 5.0
     pool_size: int = 50
+    identity_until: float = 1.0
+    """Share of a CycleGAN run that keeps the identity loss; without it the last part is faster and freer with colours."""
+    lambda_nce: float | None = None
+    """CUT: weight of the patches of a picture against those of its translation."""
+    lambda_nce_identity: float | None = None
+    """CUT: the same for a picture that already is in the wanted style."""
+    nce_patches: int = 256
+    nce_temperature: float = 0.07
+    lambda_l1: float = 100.0
+    """pix2pix: weight of the plain difference to the true partner."""
+    direction: str = "AtoB"
+    """pix2pix: ``AtoB`` (left to right, first folder to second) or ``BtoA``."""
+    network: str = ""
+    """``resnet`` or ``unet``; empty: resnet, but unet for pix2pix."""
+    antialias: bool = False
+    """Translators: blur before halving (as CUT was published): fewer crawling textures in films, slower to train."""
+    zoom: float = 1.0
+    """Translators: crops cover up to this many times their side and are shrunk, so that strokes are learnt at more than one size."""
+    judge_augment: str = ""
+    """Translators with few pictures: what changes before the discriminator sees it, any of ``flip,move,cutout,colour``."""
+    words: str = ""
+    """What a translator does, for its card: ``photo to Monet``; empty: from the names of the folders."""
 
     def to_json(self) -> str:
         """Return the settings as JSON."""

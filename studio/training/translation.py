@@ -1,0 +1,248 @@
+"""What the trainers of translators share: networks with averages, learning rates, crops, states, sheets and measures.
+
+A trainer says which networks it has and what one step learns (:meth:`TranslatorTrainer.learn`); the rest of the protocol that the loop
+needs is here. The families are in ``cyclegan.py``, ``cut.py`` and ``pix2pix.py``. This is *not* the loop: no files and no clock here.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from studio.errors import TrainingError
+from studio.models import common
+from studio.models.translator_layers import init_weights
+from studio.training import losses, metrics, presets
+from studio.training.data import Pictures
+from studio.training.fast_norm import speed_up_norms
+from studio.training.growth import read_start
+from studio.training.judge_augment import JudgeAugment
+from studio.training.random_crops import middle_squares, random_crops
+from studio.training.settings import Settings
+from studio.training.team import Team
+from studio.training.trainer import (
+    Clock,
+    Scalars,
+    StepRandom,
+    UInt8,
+    channels_last,
+    choose_device,
+    choose_dtype,
+    flatten_network,
+    flatten_optimizer,
+    follow,
+    require_finite,
+    restore_network,
+    restore_optimizer,
+    sheet,
+    to_float,
+    to_image,
+)
+
+SAMPLE_COLUMNS = 8
+MEASURED_PICTURES = 64
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class ImagePool:
+    """The last ``size`` made pictures; half of the time the discriminator sees an old one (Shrivastava et al. 2017, section 2.3)."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images: list[Tensor] = []
+
+    def exchange(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return as many pictures as given, some of them replaced by older ones, ``[n, C, H, W]``."""
+        if self.size == 0:
+            return images
+        result = []
+        for image in torch.split(images, 1):
+            if len(self.images) < self.size:
+                self.images.append(image.clone())
+                result.append(image)
+            elif rng.random() < 0.5:
+                place = int(rng.integers(self.size))
+                result.append(self.images[place])
+                self.images[place] = image.clone()
+            else:
+                result.append(image)
+        return torch.cat(result)
+
+
+class TranslatorTrainer:
+    """The networks, optimisers and step of a translator family; see :class:`studio.training.trainer.Trainer`.
+
+    Args:
+        settings: Resolved settings.
+        team: The processes that train together.
+        pictures: Whole pictures by the name of their set.
+    """
+
+    def __init__(self, settings: Settings, team: Team, pictures: Mapping[str, Pictures]) -> None:
+        self.team = team
+        self.settings = settings
+        self.pictures = dict(pictures)
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.precision, self.device)
+        self.images_per_step = presets.require(settings.batch)
+        self.side = presets.require(settings.resolution)
+        self.augment = JudgeAugment(settings.judge_augment)
+        self.networks: dict[str, nn.Module] = {}
+        self.averages: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.pools: dict[str, ImagePool] = {}
+
+    def learn(self, random: StepRandom, clock: Clock) -> dict[str, float]:
+        """Train every network once, and return what is worth plotting."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Take over the networks of another run where the settings name one (``start_from``), as far as both families have them.
+
+        Raises:
+            TrainingError: There is no such run, it has none of these networks, or they are of another size.
+        """
+        start = self.settings.start_from
+        if not start:
+            return
+        tensors = read_start(start)
+        places: dict[str, nn.Module] = {**self.networks, **{f"average_{name}": network for name, network in self.averages.items()}}
+        shared = {name: network for name, network in places.items() if any(key.startswith(f"{name}/") for key in tensors)}
+        if not shared:
+            raise TrainingError(f"start_from={start!r}: that run trained no translator. Give the folder of one that did.")
+        try:
+            for name, network in shared.items():
+                restore_network(name, network, tensors)
+        except RuntimeError as error:
+            raise TrainingError(
+                f"start_from={start!r}: the networks of that run have another size. Use the same ngf, ndf, n_blocks, network and antialias."
+            ) from error
+
+    def build(self, description: tuple[str, common.Config], init: str = "normal") -> nn.Module:
+        """Build a network with fresh weights: N(0, 0.02) and zero biases, as published, or ``xavier``; call it under a seed."""
+        network = common.build(*description)
+        init_weights(network, init, generator=torch.default_generator)
+        return channels_last(network, self.device).train()
+
+    def keep_averages(self, names: Iterable[str]) -> None:
+        """Begin an exponential average of these networks (it is what ships), and give all networks their fast norms."""
+        self.averages = {name: copy.deepcopy(self.networks[name]).eval().requires_grad_(False) for name in names}
+        for network in self.networks.values():
+            speed_up_norms(network)
+
+    def add_optimizer(self, key: str, names: Iterable[str]) -> None:
+        """Give networks an Adam of their own; ``d`` takes the discriminator's rate, any other key the generator's."""
+        parameters = chain.from_iterable(self.networks[name].parameters() for name in names)
+        self.optimizers[key] = torch.optim.Adam(parameters, lr=self.learning_rate(key), betas=(0.5, 0.999), fused=True)
+
+    def learning_rate(self, key: str) -> float:
+        """Return the full rate of an optimiser."""
+        return presets.require(self.settings.d_lr if key == "d" else self.settings.g_lr)
+
+    def step(self, random: StepRandom, clock: Clock) -> dict[str, float]:
+        """Take one step of all networks; see :meth:`Trainer.step`."""
+        self._set_learning_rates(clock.progress)
+        values = self.team.average_values(self.learn(random, clock))
+        require_finite(values.items())
+        half_life = min(presets.require(self.settings.ema_kimg) * 1000, max(clock.cur_nimg, 1) * 0.1)
+        for name, average in self.averages.items():
+            follow(average, self.networks[name], 1 - 0.5 ** (self.images_per_step / half_life))
+        return values
+
+    def autocast(self) -> torch.autocast:
+        """Return the block in which convolutions may compute in the run's number format."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def _set_learning_rates(self, progress: float) -> None:
+        """Keep the rates for the first half, then go linearly to zero (Zhu et al. 2017, appendix 7.1)."""
+        share = min(1.0, 2 * (1 - progress))
+        for key, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate(key) * share
+
+    def crops(self, which: str, random: StepRandom) -> Tensor:
+        """Draw random pieces of random pictures, half of them mirrored: float ``[n, channels, side, side]``; this member's share."""
+        settings, n = self.settings, self.images_per_step
+        drawn = random_crops(
+            self.pictures[which], n, side=self.side, zoom=settings.zoom, mirror=settings.mirror, rng=random.numpy
+        )  # all members draw alike
+        return to_float(drawn[self.team.share(n)], self.device)
+
+    def score(self, judge: str, fake: Tensor, random: StepRandom) -> Tensor:
+        """Return a discriminator's logits of made pictures, for the translator to learn from; the discriminator stays as it is."""
+        self.networks[judge].requires_grad_(False)
+        with self.autocast():
+            logits: Tensor = self.networks[judge](self.augment(fake, random)).float()
+        return logits
+
+    def judge_loss(self, judge: str, real: Tensor, fake: Tensor, random: StepRandom, loss: Loss = losses.least_squares_d) -> Tensor:
+        """Return the loss of a discriminator that learns to tell real pictures from made ones (detached by the caller)."""
+        self.networks[judge].requires_grad_(True)
+        with self.autocast():
+            real_logits, fake_logits = self.networks[judge](self.augment(torch.cat([real, fake]), random)).float().chunk(2)
+        return loss(real_logits, fake_logits)
+
+    def descend(self, loss: Tensor, *keys: str) -> None:
+        """Take one step of the named optimisers down the gradient of ``loss``."""
+        for key in keys:
+            self.optimizers[key].zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for key in keys:
+            self.team.average_gradients(self.optimizers[key])
+            self.optimizers[key].step()
+
+    def state(self) -> tuple[dict[str, Tensor], Scalars]:
+        """Return everything that the next step depends on."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self.networks.items():
+            tensors |= flatten_network(name, network)
+        for name, network in self.averages.items():
+            tensors |= flatten_network(f"average_{name}", network)
+        for name, optimizer in self.optimizers.items():
+            tensors |= flatten_optimizer(f"optimizer_{name}", optimizer)
+        for name, pool in self.pools.items():
+            tensors |= {f"pool_{name}": torch.cat(pool.images)} if pool.images else {}
+        return tensors, {}
+
+    def load_state(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
+        """Take up a state that :meth:`state` returned."""
+        for name, network in self.networks.items():
+            restore_network(name, network, tensors)
+        for name, network in self.averages.items():
+            restore_network(f"average_{name}", network, tensors)
+        for name, optimizer in self.optimizers.items():
+            restore_optimizer(f"optimizer_{name}", optimizer, tensors)
+        for name, pool in self.pools.items():
+            kept = tensors.get(f"pool_{name}")
+            pool.images = [] if kept is None else [image.to(self.device) for image in torch.split(kept, 1)]
+
+    @torch.inference_mode()
+    def translate(self, name: str, images: UInt8) -> UInt8:
+        """Translate uint8 ``[n, H, W, 3]`` with the average of a network."""
+        with self.autocast():
+            return np.concatenate([to_image(self.averages[name](to_float(part[None], self.device))) for part in images])
+
+    def middles(self, which: str, n: int) -> UInt8:
+        """Return the middles of ``n`` pictures of a set at the size the network takes: uint8 ``[n, S, S, channels]``."""
+        multiple = max(network.multiple_of for network in self.averages.values() if isinstance(network, common.Translator))
+        return middle_squares(self.pictures[which], n, presets.require(self.settings.load_size) // multiple * multiple)
+
+    def rows(self, *rows: UInt8) -> UInt8:
+        """Lay rows of :data:`SAMPLE_COLUMNS` pictures out as a sheet."""
+        return sheet(np.concatenate(rows), SAMPLE_COLUMNS)
+
+    def measure(self, photos: UInt8, made: UInt8, wanted: UInt8) -> dict[str, float]:
+        """Return the random-feature KID of translated photos against the wanted pictures (``score``), and of the photos themselves."""
+        features = metrics.RandomFeatures()
+        target = features(wanted)
+        score = metrics.kid(features(made), target)
+        return {"score": score, "random_feature_kid": score, "random_feature_kid_of_photos": metrics.kid(features(photos), target)}
+
+    def measured(self, *which: str) -> Sequence[UInt8]:
+        """Return the middles of equally many pictures of each named set, at most :data:`MEASURED_PICTURES`."""
+        n = min(MEASURED_PICTURES, *(len(self.pictures[name]) for name in which))
+        return [self.middles(name, n) for name in which]

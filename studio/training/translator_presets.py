@@ -1,0 +1,98 @@
+"""What ``None`` means for the translators, and the networks they train: at sizes and rates that a CPU can work with.
+
+Published values are named where ours differ. Schedules are *not* here: they are in the trainers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from studio.errors import TrainingError
+from studio.models.common import Config
+from studio.training.settings import Settings
+
+TRANSLATORS = ("cyclegan",)
+DIRECTIONS = ("AtoB", "BtoA")
+NETWORKS = ("resnet", "unet")
+DEEPEST_UNET = 8
+
+
+def resolve(settings: Settings) -> Settings:
+    """Fill in every ``None`` that the family decides, and check the rest.
+
+    Raises:
+        TrainingError: A folder is missing from the command, or a value is out of range.
+    """
+    _check(settings)
+    resolution, batch = settings.resolution or 128, settings.batch or 4
+    if resolution % 4 or resolution < 32:
+        raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
+    load_size = settings.load_size or resolution * 3 // 2
+    if load_size < resolution:
+        raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
+    rate = 0.0002 * batch**0.5
+    nce, identity = {"cut": (1.0, 1.0), "fastcut": (4.0, 0.0)}.get(settings.family, (0.0, 0.0))
+    return dataclasses.replace(
+        settings,
+        resolution=resolution,
+        batch=batch,
+        crop="none",
+        load_size=load_size,
+        g_lr=rate if settings.g_lr is None else settings.g_lr,
+        d_lr=rate if settings.d_lr is None else settings.d_lr,
+        ema_kimg=1.0 if settings.ema_kimg is None else settings.ema_kimg,
+        lambda_nce=nce if settings.lambda_nce is None else settings.lambda_nce,
+        lambda_nce_identity=identity if settings.lambda_nce_identity is None else settings.lambda_nce_identity,
+    )
+
+
+def _check(settings: Settings) -> None:
+    if settings.family != "pix2pix" and not settings.target:
+        raise TrainingError(f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style.")
+    if settings.direction not in DIRECTIONS:
+        raise TrainingError(f"direction={settings.direction!r} is not known. Use one of: {', '.join(DIRECTIONS)}.")
+    if settings.family != "pix2pix" and settings.direction != "AtoB":
+        raise TrainingError(f"direction={settings.direction!r} is for pix2pix. Name the folders of {settings.family} the other way round.")
+    if settings.network not in ("", *NETWORKS):
+        raise TrainingError(f"network={settings.network!r} is not known. Use one of: {', '.join(NETWORKS)}.")
+    if settings.network == "unet" and settings.family in ("cut", "fastcut"):
+        raise TrainingError(f"{settings.family} compares the layers of a resnet; network='unet' has none of them. Leave network out.")
+    if not 1 <= settings.zoom <= 4:
+        raise TrainingError(f"zoom={settings.zoom} is out of range: 1 keeps strokes at one size, 4 is the most.")
+
+
+def translator(settings: Settings) -> tuple[str, Config]:
+    """Return family and configuration of a translator.
+
+    A residual network has resize-convolutions, which leave no checkerboard. A U-Net (pix2pix unless told otherwise) halves as often
+    as the crops allow; its norms are instance norms, so that a batch never changes a picture (published: batch norm), and it has no
+    dropout, which Isola et al. 2017 (section 3.1) found to add little.
+    """
+    if (settings.network or ("unet" if settings.family == "pix2pix" else "resnet")) == "resnet":
+        downsample = "antialias" if settings.antialias else "strided"
+        return "resnet", {
+            "ngf": settings.ngf,
+            "n_blocks": settings.n_blocks,
+            "downsample": downsample,
+            "upsample": "resize",
+            "resize_mode": "nearest",
+        }
+    side = settings.resolution or 0
+    depth = max(n for n in range(2, DEEPEST_UNET + 1) if side % 2**n == 0)
+    return "unet", {"ngf": settings.ngf, "n_downs": depth, "norm": "instance", "dropout": False}
+
+
+def judge(settings: Settings) -> tuple[str, Config]:
+    """Return family and configuration of a discriminator; that of pix2pix sees the source and the result, six channels."""
+    return "patchgan", {"ndf": settings.ndf} | ({"img_channels": 6} if settings.family == "pix2pix" else {})
+
+
+def words(settings: Settings) -> str:
+    """Say what the trained model does: the words of the settings, or ``A to B`` with the names of the folders."""
+    if settings.words or settings.family not in TRANSLATORS:
+        return settings.words
+    names = [
+        ", ".join(part.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] for part in places) for places in (settings.data, settings.target)
+    ]
+    first, second = names if names[1] else ("left half", "right half")
+    return f"{second} to {first}" if settings.direction == "BtoA" else f"{first} to {second}"
