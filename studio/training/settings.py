@@ -59,7 +59,9 @@ class Settings:
     path_length_interval: int = 8
     ema_kimg: float | None = None
     augment: str = "ada"
-    """``none``, ``fixed`` (strength ``augment_p``) or ``ada`` (the strength follows the discriminator's overfitting)."""
+    """``none``, ``fixed`` (strength ``augment_p``), ``ada`` (as much as the discriminator overfits) or ``diff`` (DiffAugment)."""
+    augment_pipe: str | None = None
+    """What may change: ``bgc`` and the like for ADA (``augment.PIPES``), ``color,translation,cutout`` for DiffAugment."""
     augment_p: float = 0.2
     ada_target: float = 0.6
     ada_kimg: float = 100.0
