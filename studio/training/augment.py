@@ -137,6 +137,6 @@ def make(settings: Settings) -> Augmentation:
     """
     if settings.augment == "diff":
         return DiffAugment(settings.augment_pipe or DIFF_PIPE)
-    if settings.augment not in ("none", "fixed", "ada"):
+    if settings.augment not in (None, "none", "fixed", "ada"):
         raise TrainingError(f"augment={settings.augment!r} is not known. Use one of: none, fixed, ada, diff.")
     return Augment(settings.augment_p if settings.augment == "fixed" else 0.0, settings.augment_pipe or "bgc")

@@ -1,12 +1,13 @@
-"""Training a style-based generator against a discriminator: one readable step (Karras et al. 2020, StyleGAN2 and ADA).
+"""Training a generator against a discriminator: one readable step for every GAN family (the numbers of each are in ``families.py``).
 
-Order of a step: pictures are made once; the discriminator learns from them and from real ones; the generator learns through the improved
-discriminator from the same pictures, which saves one pass. This is *not* the loop around it: no files and no clock here.
+Order of a step: pictures are made; the discriminator learns from them and from real ones (several times, where the family says so); the
+generator learns through the improved discriminator from the last pictures made, which saves one pass. Augmentation, lazy penalties and
+averages are those of Karras et al. 2020 (StyleGAN2 and ADA). This is *not* the loop around it: no files and no clock here.
 """
 
 import copy
 from collections.abc import Mapping
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,7 @@ from torch import Tensor, nn
 
 from studio import latents
 from studio.models import common
-from studio.models.stylegan2 import StyleGAN2Generator
-from studio.models.stylegan2_discriminator import StyleGAN2Discriminator
-from studio.training import growth, losses, metrics, presets
+from studio.training import families, growth, losses, metrics, presets
 from studio.training.augment import Augment
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
@@ -55,24 +54,32 @@ class GanTrainer:
         self.draw = Draw(pictures, balance=settings.balance)
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.precision, self.device)
-        self.c_dim = len(pictures.classes)
-        self.images_per_step = presets.require(settings.batch)
-        self.share = self.images_per_step // team.size
+        self.objective = families.objective(settings)
+        self.c_dim = families.c_dim(settings, pictures.classes)
+        self.batch = presets.require(settings.batch)
+        self.share = self.batch // team.size
+        self.d_steps = presets.require(settings.d_steps)
+        self.images_per_step = self.batch * self.d_steps
         with fresh_weights(settings.seed):
-            G = common.build(*presets.generator(settings, c_dim=self.c_dim, channels_out=pictures.channels))
-            D = common.build(*presets.discriminator(settings, c_dim=self.c_dim, channels_in=pictures.channels))
-        self.G, self.D = cast(StyleGAN2Generator, G), cast(StyleGAN2Discriminator, D)
-        for network in (self.G, self.D):
-            channels_last(network, self.device).train()
+            self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=pictures.channels))
+            self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=pictures.channels))
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
-        self.g_optimizer = _adam(
-            self.G, presets.require(settings.g_lr), settings.path_length_interval if settings.path_length_weight else 0
+        self.z_dim = presets.require(settings.z_dim)
+        self.style_mixing = presets.require(settings.style_mixing) if self.G.num_ws > 1 else 0.0
+        self.penalty_interval = presets.require(settings.r1_interval) if self.objective.penalty_weights else 0
+        self.g_optimizer = families.optimizer(
+            settings, self.G, presets.require(settings.g_lr), settings.path_length_interval if settings.path_length_weight else 0
         )
-        self.d_optimizer = _adam(self.D, presets.require(settings.d_lr), settings.r1_interval)
+        lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
+        self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
         self.augment = Augment(settings.augment_p if settings.augment == "fixed" else 0.0)
         self.signs: list[float] = []
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
+
+    def _build(self, description: tuple[str, common.Config]) -> Any:
+        """Build a network on the device; what it has besides parameters is up to its protocol (``models/common.py``)."""
+        return channels_last(common.build(*description), self.device).train()
 
     def begin(self) -> None:
         """Start from another run's networks where the settings name one."""
@@ -86,13 +93,16 @@ class GanTrainer:
         if self.fade is not None:
             self.fade.follow(clock, self.settings.fade_kimg)
             self.fade = None if self.fade.alpha >= 1 else self.fade
-        real, real_c = self._real(random)
-        with self._autocast():
-            fake, fake_c = self._fake(random)
-        values = self._improve_d(real, real_c, fake.detach(), fake_c, random)
-        if clock.step % self.settings.r1_interval == 0:
-            values["r1"] = self._regularise_d(real, real_c, random)
-        values |= self._improve_g(fake, fake_c, random)
+        self._set_learning_rates(clock.progress)
+        values: dict[str, float] = {}
+        for turn in range(1, self.d_steps + 1):
+            real, real_c = self._real(random)
+            with self._autocast(), torch.set_grad_enabled(turn == self.d_steps):
+                fake, fake_c = self._fake(random)
+            values |= self._improve_d(real, real_c, fake.detach(), fake_c, random)
+            if self.penalty_interval > 1 and clock.step % self.penalty_interval == 0:
+                values |= self._regularise_d(real, real_c, fake.detach(), random)
+        values |= self._improve_g(fake, fake_c, real, real_c, random)
         if self.settings.path_length_weight and clock.step % self.settings.path_length_interval == 0:
             values["path_length"] = self._regularise_g(random)
         values = self.team.average_values(values)
@@ -105,8 +115,15 @@ class GanTrainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
+    def _set_learning_rates(self, progress: float) -> None:
+        """Keep the rates for the first half, then go linearly to ``lr_floor`` of them (1 keeps them to the end)."""
+        floor = presets.require(self.settings.lr_floor)
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_lr"] * (1 - (1 - floor) * max(0.0, 2 * progress - 1))
+
     def _real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        indices = self.draw.indices(self.images_per_step, random.numpy)[self.team.share(self.images_per_step)]
+        indices = self.draw.indices(self.batch, random.numpy)[self.team.share(self.batch)]
         real = to_float(self.pictures.batch(indices), self.device)
         if self.settings.mirror:
             flip = random.uniform(len(real)).lt(0.5).to(self.device)
@@ -119,7 +136,7 @@ class GanTrainer:
         return torch.eye(self.c_dim)[torch.as_tensor(labels)].to(self.device)
 
     def _fake(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        c = self._drawn_classes(self.images_per_step, random)
+        c = self._drawn_classes(self.batch, random)
         ws = self._styles(self.share, c, random)
         return self.G.synthesis(ws, noise_mode="random", noise_generator=random.generators(self.share)), c
 
@@ -128,14 +145,17 @@ class GanTrainer:
         return self._one_hot(self.draw.labels(n, random.numpy)[self.team.share(n)]) if self.c_dim else None
 
     def _styles(self, n: int, c: Tensor | None, random: StepRandom) -> Tensor:
-        """Map latents to styles, two latents mixed at a random layer for most pictures."""
-        z = random.normal(n, 2, self.settings.z_dim).transpose(0, 1).flatten(0, 1).to(self.device)
+        """Map latents to styles; where the family mixes, two latents meet at a random layer of most pictures."""
+        if not self.style_mixing:
+            styles: Tensor = self.G.mapping(random.normal(n, self.z_dim).to(self.device), c)
+            return styles
+        z = random.normal(n, 2, self.z_dim).transpose(0, 1).flatten(0, 1).to(self.device)
         with torch.autocast(self.device.type, enabled=False):
             ws: Tensor = self.G.mapping(z, None if c is None else c.repeat(2, 1))
         first, second = ws.chunk(2)
         layers = ws.shape[1]
         crossover = random.integers(n, 1, layers)
-        crossover[random.uniform(n) >= self.settings.style_mixing] = layers
+        crossover[random.uniform(n) >= self.style_mixing] = layers
         keep = torch.arange(layers)[None] < crossover[:, None]
         return torch.where(keep[:, :, None].to(self.device), first, second)
 
@@ -146,28 +166,42 @@ class GanTrainer:
             return logits.float()
 
     def _improve_d(self, real: Tensor, real_c: Tensor | None, fake: Tensor, fake_c: Tensor | None, random: StepRandom) -> dict[str, float]:
+        """Take one step of the discriminator; penalties that come every step are part of it."""
         self.D.requires_grad_(True)
-        real_logits = self._logits(self.augment(real, random), real_c)
-        fake_logits = self._logits(self.augment(fake, random), fake_c)
-        loss = losses.minimax_d(real_logits, fake_logits)
-        self._descend(loss, self.d_optimizer)
-        return {
+        real, fake = self.augment(real, random), self.augment(fake, random)
+        real_logits, fake_logits = self._logits(real, real_c), self._logits(fake, fake_c)
+        loss = self.objective.d_loss(real_logits, fake_logits)
+        values = {
             "d_loss": loss.item(),
             "real_sign": losses.top_sign(real_logits).item(),
             "fake_sign": losses.top_sign(fake_logits).item(),
         }
+        if self.penalty_interval == 1:
+            penalties = self._penalties(real, real_c, fake, random)
+            values |= {name: value.item() for name, value in penalties.items()}
+            loss = loss + self.objective.weigh(penalties)
+        self._descend(loss, self.d_optimizer)
+        self.objective.clip(self.D)
+        return values
 
-    def _regularise_d(self, real: Tensor, real_c: Tensor | None, random: StepRandom) -> float:
-        img = self.augment(real, random).detach().requires_grad_(True)
-        penalty = losses.zero_centred_penalty(self._logits(img, real_c), img)
-        self._descend(penalty * (presets.require(self.settings.r1_gamma) / 2 * self.settings.r1_interval), self.d_optimizer)
-        return penalty.item()
+    def _regularise_d(self, real: Tensor, real_c: Tensor | None, fake: Tensor, random: StepRandom) -> dict[str, float]:
+        """Take a step down the penalties alone, weighted up because it comes only so often (Karras et al. 2020, appendix B)."""
+        penalties = self._penalties(self.augment(real, random), real_c, fake, random)
+        self._descend(self.objective.weigh(penalties, self.penalty_interval), self.d_optimizer)
+        return {name: value.item() for name, value in penalties.items()}
 
-    def _improve_g(self, fake: Tensor, fake_c: Tensor | None, random: StepRandom) -> dict[str, float]:
+    def _penalties(self, real: Tensor, c: Tensor | None, fake: Tensor, random: StepRandom) -> dict[str, Tensor]:
+        return self.objective.penalties(lambda img: self._logits(img, c), real, fake, lambda: random.uniform(len(real)))
+
+    def _improve_g(self, fake: Tensor, fake_c: Tensor | None, real: Tensor, real_c: Tensor | None, random: StepRandom) -> dict[str, float]:
         self.D.requires_grad_(False)
-        loss = losses.non_saturating_g(self._logits(self.augment(fake, random), fake_c))
-        self._descend(loss, self.g_optimizer)
-        return {"g_loss": loss.item()}
+        fake_logits = self._logits(self.augment(fake, random), fake_c)
+        real_logits = self._logits(self.augment(real, random), real_c) if self.objective.is_paired else None
+        loss = self.objective.g_loss(fake_logits, real_logits)
+        values = {"g_loss": loss.item()}
+        penalty = self.objective.generator_penalty(self.G)
+        self._descend(loss if penalty is None else loss + penalty, self.g_optimizer)
+        return values
 
     def _regularise_g(self, random: StepRandom) -> float:
         n = max(1, self.share // 2)
@@ -237,7 +271,7 @@ class GanTrainer:
         images = []
         for start in range(0, n, self.images_per_step):
             part = range(start, min(n, start + self.images_per_step))
-            z = latents.seed_to_z([first_seed + i for i in part], self.settings.z_dim).to(self.device)
+            z = latents.seed_to_z([first_seed + i for i in part], self.z_dim).to(self.device)
             with self._autocast():
                 ws = self.G_ema.mapping(z, self._one_hot(labels[part.start : part.stop])).float()
                 ws = latents.truncate(ws, self.G_ema.w_avg, psi)
@@ -271,7 +305,7 @@ class GanTrainer:
         images = []
         for start in range(0, len(labels), self.images_per_step):
             part = labels[start : start + self.images_per_step]
-            z = latents.seed_to_z(list(range(start, start + len(part))), self.settings.z_dim).to(self.device)
+            z = latents.seed_to_z(list(range(start, start + len(part))), self.z_dim).to(self.device)
             with self._autocast():
                 ws = self.G_ema.mapping(z, self._one_hot(part)).float()
                 images.append(to_image(self.G_ema.synthesis(ws, noise_mode="const")))
@@ -280,9 +314,3 @@ class GanTrainer:
     def products(self) -> dict[str, nn.Module]:
         """Return the averaged generator."""
         return {"": self.G_ema}
-
-
-def _adam(network: nn.Module, lr: float, lazy_interval: int) -> torch.optim.Adam:
-    """Return Adam (0, 0.99), corrected for a regulariser that comes every ``lazy_interval`` steps (Karras et al. 2020, app. B)."""
-    ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
-    return torch.optim.Adam(network.parameters(), lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from studio.errors import TrainingError
 from studio.models.common import Config
-from studio.training import data, translator_presets
+from studio.training import data, families, translator_presets
 from studio.training.settings import Settings
+from studio.training.settings import require as require
 from studio.training.team import Team
 
 if TYPE_CHECKING:
     from studio.training.trainer import Trainer
 
-T = TypeVar("T")
-
 TRANSLATORS = translator_presets.TRANSLATORS
-FAMILIES = ("stylegan2", *TRANSLATORS)
+FAMILIES = (*families.FAMILIES, *TRANSLATORS)
 
 FIXED_FIELDS = (
     "family", "data", "target", "resolution", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
@@ -29,11 +28,8 @@ FIXED_FIELDS = (
 )  # fmt: skip
 """What a run cannot change once it has started."""
 
-
-def require(value: T | None) -> T:
-    """Return a value that :func:`resolve` has filled in."""
-    assert value is not None
-    return value
+UNUSED_Z_DIM = 256
+"""What translators have always written into their settings."""
 
 
 def resolve(settings: Settings) -> Settings:
@@ -45,61 +41,45 @@ def resolve(settings: Settings) -> Settings:
     if settings.family not in FAMILIES:
         raise TrainingError(f"family={settings.family!r} is not known. Use one of: {', '.join(FAMILIES)}.")
     if settings.family in TRANSLATORS:
-        return translator_presets.resolve(settings)
+        return dataclasses.replace(translator_presets.resolve(settings), z_dim=settings.z_dim or UNUSED_Z_DIM)
     if settings.target:
         raise TrainingError(f"{settings.family} learns from one set of pictures; leave the second folder out.")
     return _resolve_gan(settings)
 
 
 def _resolve_gan(settings: Settings) -> Settings:
-    """Follow StyleGAN2-ADA's automatic settings, with the gamma and learning rates that our CPU trials confirmed."""
-    resolution = settings.resolution or 64
+    """Fill in what the family's table says, and the numbers that follow from resolution and batch."""
+    family = families.FAMILIES[settings.family]
+    resolution = settings.resolution or family.resolution
     if resolution < 8 or resolution & (resolution - 1):
         raise TrainingError(f"resolution={resolution} is no power of two. Use 32, 64, 128 or 256.")
-    batch = settings.batch or 32
-    return dataclasses.replace(
+    batch = settings.batch or family.batch
+    open_fields = {name: value for name, value in family.numbers.items() if getattr(settings, name) is None}
+    resolved = dataclasses.replace(
         settings,
         resolution=resolution,
         batch=batch,
         crop=settings.crop or "smart",
-        g_lr=_or(settings.g_lr, 0.0025),
-        d_lr=_or(settings.d_lr, 0.002),
-        r1_gamma=_or(settings.r1_gamma, 0.0008 * resolution**2 / batch),
         ema_kimg=_or(settings.ema_kimg, batch * 10 / 32),
+        **open_fields,
     )
+    resolved = dataclasses.replace(resolved, r1_gamma=_or(resolved.r1_gamma, 0.0008 * resolution**2 / batch))
+    families.objective(resolved)
+    return resolved
 
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def channels(settings: Settings) -> list[int]:
-    """Return the width at 4, 8, ... pixels: ``channel_base / resolution``, at most ``channel_max``."""
-    resolutions = [4 << i for i in range(require(settings.resolution).bit_length() - 2)]
-    return [min(settings.channel_base // r, settings.channel_max) for r in resolutions]
-
-
 def generator(settings: Settings, *, c_dim: int, channels_out: int) -> tuple[str, Config]:
     """Return family and configuration of the generator."""
-    return "stylegan2", {
-        "z_dim": settings.z_dim,
-        "c_dim": c_dim,
-        "w_dim": settings.w_dim,
-        "img_resolution": settings.resolution,
-        "img_channels": channels_out,
-        "channels": channels(settings),
-        "num_layers": settings.mapping_layers,
-    }
+    return families.FAMILIES[settings.family].generator(settings, c_dim, channels_out)
 
 
 def discriminator(settings: Settings, *, c_dim: int, channels_in: int) -> tuple[str, Config]:
     """Return family and configuration of the discriminator."""
-    return "stylegan2-discriminator", {
-        "c_dim": c_dim,
-        "img_resolution": settings.resolution,
-        "img_channels": channels_in,
-        "channels": channels(settings),
-    }
+    return families.FAMILIES[settings.family].discriminator(settings, c_dim, channels_in)
 
 
 def load_pictures(settings: Settings, folders: tuple[str, ...]) -> data.Pictures:

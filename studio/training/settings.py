@@ -9,9 +9,17 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from studio.errors import TrainingError
+
+T = TypeVar("T")
+
+
+def require(value: T | None) -> T:
+    """Return a value that ``presets.resolve`` has filled in."""
+    assert value is not None
+    return value
 
 
 @dataclass(frozen=True)
@@ -47,18 +55,32 @@ class Settings:
 
     channel_base: int = 2048
     channel_max: int = 256
-    z_dim: int = 256
+    z_dim: int | None = None
     w_dim: int = 256
     mapping_layers: int = 2
     g_lr: float | None = None
     d_lr: float | None = None
+    loss: str | None = None
+    """``minimax``, ``non-saturating``, ``least-squares``, ``hinge``, ``wasserstein`` or ``relativistic``."""
+    d_steps: int | None = None
+    """Steps of the discriminator for each one of the generator."""
+    beta1: float | None = None
+    beta2: float | None = None
+    lr_floor: float | None = None
+    """What is left of the learning rates at the end, 0 to 1; they fall over the second half."""
     r1_gamma: float | None = None
-    r1_interval: int = 16
-    style_mixing: float = 0.9
+    r2_gamma: float | None = None
+    gp_weight: float | None = None
+    drift_weight: float | None = None
+    weight_clip: float | None = None
+    orthogonal_weight: float | None = None
+    r1_interval: int | None = None
+    """Penalties on the discriminator come every so many steps."""
+    style_mixing: float | None = None
     path_length_weight: float = 0.0
     path_length_interval: int = 8
     ema_kimg: float | None = None
-    augment: str = "ada"
+    augment: str | None = None
     """``none``, ``fixed`` (strength ``augment_p``), ``ada`` (as much as the discriminator overfits) or ``diff`` (DiffAugment)."""
     augment_pipe: str | None = None
     """What may change: ``bgc`` and the like for ADA (``augment.PIPES``), ``color,translation,cutout`` for DiffAugment."""

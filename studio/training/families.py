@@ -1,0 +1,143 @@
+"""The GAN families: which networks, which objective, which numbers. A new family is one entry of :data:`FAMILIES`.
+
+Everything here is what a setting left at ``None`` means; any of it can be changed in the command. This is *not* where steps are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from studio.errors import TrainingError
+from studio.models.common import Config
+from studio.training.objectives import Objective
+from studio.training.settings import Settings, require
+
+Describe = Callable[[Settings, int, int], tuple[str, Config]]
+"""(settings, number of classes, colour channels) to the name of a network in ``models.common.FAMILIES`` and its configuration."""
+
+PLAIN: Mapping[str, Any] = {
+    "z_dim": 128,
+    "g_lr": 0.0002,
+    "d_lr": 0.0002,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "loss": "non-saturating",
+    "d_steps": 1,
+    "lr_floor": 0.0,
+    "r1_gamma": 0.0,
+    "r2_gamma": 0.0,
+    "gp_weight": 0.0,
+    "drift_weight": 0.0,
+    "weight_clip": 0.0,
+    "orthogonal_weight": 0.0,
+    "r1_interval": 1,
+    "style_mixing": 0.0,
+    "augment": "none",
+}
+"""The numbers of DCGAN, which most families start from."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One way to train: two networks, the numbers of its paper, and what it does with classes."""
+
+    generator: Describe
+    discriminator: Describe
+    numbers: Mapping[str, Any] = field(default_factory=lambda: PLAIN)
+    classes: str = "never"
+    """``never`` looks at them, takes them ``if given``, or ``always`` needs them."""
+    optimizer: str = "adam"
+    resolution: int = 32
+    batch: int = 64
+
+
+def channels(settings: Settings) -> list[int]:
+    """Return the width at 4, 8, ... pixels: ``channel_base / resolution``, at most ``channel_max``."""
+    resolutions = [4 << i for i in range(require(settings.resolution).bit_length() - 2)]
+    return [min(settings.channel_base // r, settings.channel_max) for r in resolutions]
+
+
+def _picture(settings: Settings, c_dim: int, img_channels: int) -> Config:
+    """Return what every configuration says."""
+    return {"c_dim": c_dim, "img_resolution": settings.resolution, "img_channels": img_channels, "channels": channels(settings)}
+
+
+def _stylegan2(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    style = {"z_dim": settings.z_dim, "w_dim": settings.w_dim, "num_layers": settings.mapping_layers}
+    return "stylegan2", {**_picture(settings, c_dim, img_channels), **style}
+
+
+def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    return "stylegan2-discriminator", _picture(settings, c_dim, img_channels)
+
+
+FAMILIES: dict[str, Family] = {
+    "stylegan2": Family(
+        _stylegan2,
+        _stylegan2_discriminator,
+        {
+            **PLAIN,
+            "z_dim": 256,
+            "g_lr": 0.0025,
+            "d_lr": 0.002,
+            "beta1": 0.0,
+            "beta2": 0.99,
+            "lr_floor": 1.0,
+            "r1_gamma": None,
+            "r1_interval": 16,
+            "style_mixing": 0.9,
+            "augment": "ada",
+        },
+        classes="if given",
+        resolution=64,
+        batch=32,
+    ),
+}
+"""Name -> family. StyleGAN2's ``r1_gamma`` follows from resolution and batch (Karras et al. 2020 ADA, appendix C; our trials)."""
+
+
+def objective(settings: Settings) -> Objective:
+    """Return what the networks of resolved settings play for.
+
+    Raises:
+        TrainingError: The loss is unknown.
+    """
+    return Objective(
+        loss=require(settings.loss),
+        r1_gamma=require(settings.r1_gamma),
+        r2_gamma=require(settings.r2_gamma),
+        gp_weight=require(settings.gp_weight),
+        drift_weight=require(settings.drift_weight),
+        weight_clip=require(settings.weight_clip),
+        orthogonal_weight=require(settings.orthogonal_weight),
+    )
+
+
+def c_dim(settings: Settings, classes: Sequence[str]) -> int:
+    """Return how many classes the networks of a family are told of.
+
+    Raises:
+        TrainingError: The family needs classes and there are none.
+    """
+    rule = FAMILIES[settings.family].classes
+    if rule == "always" and len(classes) < 2:
+        raise TrainingError(f"{settings.family} learns classes, but this folder has none. Put each kind of picture in a sub-folder.")
+    return 0 if rule == "never" else len(classes)
+
+
+def optimizer(settings: Settings, network: nn.Module, lr: float, lazy_interval: int) -> torch.optim.Optimizer:
+    """Return the family's optimiser, corrected for a penalty that comes every ``lazy_interval`` steps (Karras et al. 2020, app. B).
+
+    Every group remembers its full learning rate as ``full_lr``.
+    """
+    ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
+    groups = [{"params": list(network.parameters()), "full_lr": lr * ratio}]
+    if FAMILIES[settings.family].optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=lr * ratio)
+    betas = (require(settings.beta1) ** ratio, require(settings.beta2) ** ratio)
+    return torch.optim.Adam(groups, lr=lr * ratio, betas=betas, eps=1e-8, fused=True)

@@ -1,0 +1,112 @@
+"""Every family and every objective goes through the one trainer: weights change, stay finite, and resume exactly."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from studio.checkpoints.tensors import read_tensors
+from studio.errors import TrainingError
+from studio.training import loop, losses, objectives, presets
+from studio.training.objectives import LOSSES, Objective
+from studio.training.settings import Settings
+
+Make = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    rng = np.random.default_rng(0)
+    for name in ("apple", "pear"):
+        (tmp_path / "fruit" / name).mkdir(parents=True)
+        for k in range(4):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 4), dtype=np.uint8)).save(tmp_path / "fruit" / name / f"{k}.png")
+    small = {"resolution": 8, "batch": 4, "channel_base": 64, "channel_max": 8, "z_dim": 8, "w_dim": 8, "kimg": 0.016}
+
+    def settings(family: str, folder: str = "run", **changes: Any) -> Settings:
+        return Settings(family, (str(tmp_path / "fruit"),), name="tiny", folder=str(tmp_path / folder), **(small | changes))
+
+    return settings
+
+
+def run(settings: Settings, *, steps: int | None = None) -> dict[str, torch.Tensor]:
+    asked = iter(range(1_000_000))
+    list(loop.train(settings, should_stop=lambda: steps is not None and next(asked) >= steps))
+    return read_tensors(loop.run_folder(settings).states()[-1])[0]
+
+
+def assert_learned(settings: Settings, tensors: dict[str, torch.Tensor]) -> None:
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+    fresh = presets.build_trainer(presets.resolve(settings)).state()[0]
+    for network in ("G/", "D/", "G_ema/"):
+        assert any(not torch.equal(fresh[n], tensors[n]) for n in fresh if n.startswith(network)), network
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_the_style_based_networks(make: Make, loss: str) -> None:
+    settings = make("stylegan2", loss=loss, r2_gamma=0.1, gp_weight=1.0, drift_weight=0.001, r1_interval=1)
+    assert_learned(settings, run(settings, steps=2))
+
+
+def test_several_discriminator_steps_count_every_real_picture_and_resume_exactly(make: Make) -> None:
+    several = {"d_steps": 2, "loss": "relativistic", "r1_interval": 2, "r2_gamma": 0.1, "lr_floor": 0.1}
+    whole, parts = make("stylegan2", "whole", **several), make("stylegan2", "parts", **several)
+    expected = run(whole)
+    header = read_tensors(loop.run_folder(whole).states()[-1])[1]
+    assert (header["step"], header["cur_nimg"]) == (2, 16)
+    run(parts, steps=1)
+    got = run(parts)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_learning_rates_hold_for_half_of_the_time_and_then_fall_to_their_floor(make: Make) -> None:
+    trainer: Any = presets.build_trainer(presets.resolve(make("stylegan2", g_lr=0.01, lr_floor=0.2)))
+    rates = []
+    for progress in (0.0, 0.5, 0.75, 1.0):
+        trainer._set_learning_rates(progress)
+        rates.append(trainer.g_optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01, 0.01, 0.006, 0.002])
+
+
+def test_an_unknown_loss_is_refused_with_the_known_ones(make: Make) -> None:
+    with pytest.raises(TrainingError, match=r"loss='cosine' is not known\. Use one of: minimax, non-saturating"):
+        presets.resolve(make("stylegan2", loss="cosine"))
+
+
+def test_penalties_are_weighed_by_half_gamma_lambda_and_the_interval() -> None:
+    slope = torch.tensor([3.0, -4.0])
+    objective = Objective("wasserstein", r1_gamma=2.0, r2_gamma=0.5, gp_weight=10.0)
+    real, fake = torch.ones(6, 2), torch.zeros(6, 2)
+    found = objective.penalties(lambda img: img @ slope, real, fake, lambda: torch.full((6,), 0.5))
+    assert {name: round(value.item(), 3) for name, value in found.items()} == {"r1": 25.0, "r2": 25.0, "gradient_penalty": 16.0}
+    assert objective.weigh(found, 4).item() == pytest.approx(4 * (25.0 + 6.25 + 160.0))
+
+
+def test_drift_pulls_the_logits_of_real_pictures_to_zero() -> None:
+    real, fake = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 0.0])
+    assert Objective("wasserstein", drift_weight=0.1).d_loss(real, fake).item() == pytest.approx(-2.0 + 0.1 * 5.0)
+
+
+def test_clipped_weights_lie_within_the_clip() -> None:
+    D = torch.nn.Linear(50, 3)
+    Objective("wasserstein", weight_clip=0.01).clip(D)
+    assert max(p.abs().max().item() for p in D.parameters()) <= 0.01
+
+
+def test_the_orthogonal_penalty_covers_filters_but_no_bias_and_no_embedding() -> None:
+    G = torch.nn.ModuleDict({"fc": torch.nn.Linear(2, 2), "embed": torch.nn.Linear(2, 2)})
+    torch.nn.init.ones_(G["fc"].weight)  # type: ignore[arg-type]
+    found = Objective(orthogonal_weight=0.5).generator_penalty(G)
+    assert found is not None
+    assert found.item() == pytest.approx(0.5 * losses.orthogonal_penalty(torch.ones(2, 2)).item())
+    assert objectives.Objective().generator_penalty(G) is None
