@@ -23,6 +23,8 @@ CACHE_VERSION = 3
 LARGEST_PIXELS = 100_000_000
 
 UInt8 = npt.NDArray[np.uint8]
+Problems = dict[str, list[tuple[str, str]]]
+"""Files left out, as pairs (file, reason or first copy), under ``broken`` and ``duplicates``."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def fit(pixels: UInt8, *, resolution: int, crop: str) -> UInt8:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def _key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
+def block_key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
+    """Return a name for the decoded block of these files under these options; a changed file gives another."""
     digest = hashlib.sha256(json.dumps([CACHE_VERSION, options], sort_keys=True).encode())
     for source, label in sources:
         digest.update(f"{source.stamp}|{label}\n".encode())
@@ -125,7 +128,7 @@ def _key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
 
 
 def _decode(
-    sources: Sequence[tuple[Source, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: dict[str, list[tuple[str, str]]]
+    sources: Sequence[tuple[Source, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: Problems
 ) -> Iterator[tuple[UInt8, int, int]]:
     seen: dict[str, str] = {}
     for source, label in sources:
@@ -168,28 +171,40 @@ def prepare(
     if crop not in CROPS:
         raise TrainingError(f"crop={crop!r} is not known. Use one of: {', '.join(CROPS)}.")
     sources, classes = find_sources([f.resolve() for f in folders])
-    stem = (cache or paths.cache_folder() / "training") / _key(sources, resolution=resolution, crop=crop, channels=channels)
+    stem = (cache or paths.cache_folder() / "training") / block_key(sources, resolution=resolution, crop=crop, channels=channels)
     if not stem.with_suffix(".json").exists():
-        _write_block(stem, sources, classes, resolution=resolution, crop=crop, channels=channels, progress=progress)
-    return _open_block(stem, channels)
+        problems: Problems = {"broken": [], "duplicates": []}
+        decoded = _decode(sources, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
+        write_block(stem, decoded, problems, total=len(sources), classes=classes, progress=progress)
+    return open_block(stem, channels)
 
 
-def _write_block(
+def write_block(
     stem: Path,
-    sources: Sequence[tuple[Source, int]],
-    classes: tuple[str, ...],
+    decoded: Iterable[tuple[UInt8, int, int]],
+    problems: Problems,
     *,
-    resolution: int,
-    crop: str,
-    channels: int,
-    progress: Callable[[int, int], None] | None,
+    total: int,
+    classes: tuple[str, ...] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
+    """Store decoded pictures as ``stem.bin`` and ``stem.json``, so that :func:`open_block` opens them at once.
+
+    Args:
+        stem: Where, without a suffix.
+        decoded: Pictures with their label and the shorter side of their file.
+        problems: What the decoding fills with files that are left out, under ``broken`` and ``duplicates``.
+        total: Of how many files, for the progress and the error.
+        classes: The names of the labels.
+        progress: Called with (done, total) now and then.
+
+    Raises:
+        TrainingError: There is not one picture.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    problems: dict[str, list[tuple[str, str]]] = {"broken": [], "duplicates": []}
     places, labels, offset, smallest = [], [], 0, 1 << 30
     pixels_file = stem.with_suffix(".part")
     with pixels_file.open("wb") as file:
-        decoded = _decode(sources, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
         for pixels, label, side in decoded:
             file.write(pixels.tobytes())
             places.append((offset, *pixels.shape[:2]))
@@ -197,10 +212,10 @@ def _write_block(
             offset += pixels.size
             smallest = min(smallest, side)
             if progress is not None and len(places) % 100 == 0:
-                progress(len(places), len(sources))
+                progress(len(places), total)
     if not places:
         pixels_file.unlink()
-        raise TrainingError(f"None of the {len(sources)} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
+        raise TrainingError(f"None of the {total} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
     counts = tuple(int(n) for n in np.bincount(labels, minlength=max(1, len(classes))))
     report = Report(len(places), classes, counts, tuple(problems["broken"]), tuple(problems["duplicates"]), smallest)
     pixels_file.replace(stem.with_suffix(".bin"))
@@ -209,7 +224,8 @@ def _write_block(
     part.replace(stem.with_suffix(".json"))
 
 
-def _open_block(stem: Path, channels: int) -> Pictures:
+def open_block(stem: Path, channels: int) -> Pictures:
+    """Open what :func:`write_block` stored."""
     block = json.loads(stem.with_suffix(".json").read_text())
     saved = block["report"]
     report = Report(
