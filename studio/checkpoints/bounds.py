@@ -31,6 +31,9 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "mapping_layers": (0, MAX_LAYERS),
     "embed_features": (1, MAX_LATENT),
     "layer_features": (1, MAX_LATENT),
+    "cmap_dim": (1, MAX_LATENT),
+    "mbstd_group_size": (1, 4096),
+    "mbstd_num_channels": (0, 64),
     "channel_base": (1, 1 << 20),
     "channel_max": (1, MAX_CHANNELS),
     "num_critical": (0, MAX_LAYERS),
@@ -67,7 +70,10 @@ WORDS: dict[str, tuple[str, ...]] = {
     "block_padding": ("reflect", "replicate", "zeros"),
 }
 SWITCHES = ("use_radial_filters", "dropout", "conv_bias", "use_noise")
-OPTIONAL = ("embed_features", "layer_features", "conv_clamp", "w_avg_beta", "channels", "conv_bias", "resample_filter")
+OPTIONAL = (
+    *("embed_features", "layer_features", "conv_clamp", "w_avg_beta", "channels", "conv_bias", "resample_filter"),
+    *("cmap_dim", "mbstd_group_size"),
+)
 
 
 def check_config(family: str, config: dict[str, Any]) -> None:

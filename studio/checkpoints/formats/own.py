@@ -6,8 +6,10 @@ from studio.checkpoints.card import ModelCard
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.draft import Draft
 from studio.checkpoints.safetensors_io import HEADER, parse_own_header
+from studio.errors import UnknownModelError
 
 FORMAT = "studio"
+JUDGES = ("stylegan2-discriminator", "patchgan")
 
 
 def read(contents: Contents) -> Draft | None:
@@ -19,6 +21,8 @@ def read(contents: Contents) -> Draft | None:
     family, config = header.get("family"), header.get("config")
     if not isinstance(family, str) or not isinstance(config, dict):
         return None
+    if family in JUDGES:
+        raise UnknownModelError("is a discriminator, which makes no pictures. Open the generator that it was trained with.")
     card = ModelCard.from_json(header.get("card", {}))
     return Draft(
         format="a model of this studio",
