@@ -1,10 +1,12 @@
-"""Training pictures: a folder or zip becomes one decoded, cropped, memory-mapped block; sub-folders are classes.
+"""Training pictures: a folder, zip or film becomes one decoded, cropped, memory-mapped block; sub-folders are classes.
 
-Broken files and duplicates are reported, never fatal. This is *not* augmentation (``augment.py``) and it never writes beside the pictures.
+Broken files and duplicates are reported, never fatal. Decoding holds one picture at a time (100 megapixels at most), training maps the
+block from disk: memory does not grow with their number. This is *not* augmentation and it never writes beside the pictures.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +19,12 @@ from PIL import Image, ImageOps
 from studio import paths
 from studio.errors import TrainingError
 from studio.training.crops import CROPS, square_crop
-from studio.training.sources import Source, find_sources
+from studio.training.film_pictures import FILM_RATE, film_pictures
+from studio.training.sources import PICTURE_SUFFIXES, Source, find_sources
 
 CACHE_VERSION = 3
 LARGEST_PIXELS = 100_000_000
+TOLD_EVERY = 25
 
 UInt8 = npt.NDArray[np.uint8]
 Problems = dict[str, list[tuple[str, str]]]
@@ -127,23 +131,46 @@ def block_key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
     return digest.hexdigest()[:24]
 
 
-def _decode(
-    sources: Sequence[tuple[Source, int]], fit_one: Callable[[UInt8], UInt8], channels: int, problems: Problems
+def is_picture_name(path: Path) -> bool:
+    """Tell whether a file is called like a picture."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _read(source: Source, channels: int, film_rate: float) -> Iterator[tuple[str, UInt8]]:
+    """Read a picture, or the frames of a film: names and pixels ``[H, W, channels]``; raises OSError when it is damaged."""
+    if source.film is not None:
+        yield from film_pictures(source.film, film_rate, channels)
+        return
+    with source.open() as file:
+        yield source.name, read_pixels(file, channels)
+
+
+def decode(
+    sources: Sequence[tuple[Source, int]],
+    fit_one: Callable[[UInt8], UInt8],
+    channels: int,
+    problems: Problems,
+    film_rate: float = FILM_RATE,
 ) -> Iterator[tuple[UInt8, int, int]]:
+    """Give pixels, label and shorter side of each picture that can be read and was not seen before; the others go to ``problems``."""
     seen: dict[str, str] = {}
     for source, label in sources:
         try:
-            with source.open() as file:
-                pixels = read_pixels(file, channels)
+            for name, pixels in _read(source, channels, film_rate):
+                digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+                if digest in seen:
+                    problems["duplicates"].append((name, seen[digest]))
+                    continue
+                seen[digest] = name
+                yield fit_one(pixels), label, min(pixels.shape[:2])
         except OSError as error:
             problems["broken"].append((source.name, str(error)))
-            continue
-        digest = hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
-        if digest in seen:
-            problems["duplicates"].append((source.name, seen[digest]))
-            continue
-        seen[digest] = source.name
-        yield fit_one(pixels), label, min(pixels.shape[:2])
+
+
+def nothing_readable(total: int, problems: Problems) -> TrainingError:
+    """Return the error for files of which none is a picture."""
+    reason = problems["broken"][0][1] if problems["broken"] else "they are empty"
+    return TrainingError(f"None of the {total} files could be read as a picture ({reason}). Check the folder.")
 
 
 def prepare(
@@ -152,29 +179,35 @@ def prepare(
     resolution: int,
     crop: str = "smart",
     channels: int = 3,
+    film_rate: float = FILM_RATE,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pictures:
     """Decode, crop and store the pictures once; the next call with the same files opens the stored block at once.
 
     Args:
-        folders: Folders or zips of pictures; the sub-folders of a single one are classes.
+        folders: Folders, zips or films; the sub-folders of a single one are classes.
         resolution: Side of the square, or the shorter side when ``crop`` is ``none``.
         crop: ``centre``, ``smart``, ``pad`` or ``none`` (whole picture, sizes differ).
         channels: 3, or 4 to keep transparency.
+        film_rate: Pictures for each second of a film, more than 0.
         cache: Folder for the decoded block; None uses the studio's cache folder.
-        progress: Called with (done, total) now and then.
+        progress: Called with (done, total) now and then; what it raises ends the decoding.
 
     Raises:
         TrainingError: A folder is missing or empty, no file in it is readable, or ``crop`` is unknown.
     """
     if crop not in CROPS:
         raise TrainingError(f"crop={crop!r} is not known. Use one of: {', '.join(CROPS)}.")
+    if film_rate <= 0:
+        raise TrainingError(f"film_rate={film_rate} is not possible. Use a number above 0: pictures for each second of a film.")
     sources, classes = find_sources([f.resolve() for f in folders])
-    stem = (cache or paths.cache_folder() / "training") / block_key(sources, resolution=resolution, crop=crop, channels=channels)
+    films = {"film_rate": film_rate} if any(source.film for source, _ in sources) else {}
+    key = block_key(sources, resolution=resolution, crop=crop, channels=channels, **films)
+    stem = (cache or paths.cache_folder() / "training") / key
     if not stem.with_suffix(".json").exists():
         problems: Problems = {"broken": [], "duplicates": []}
-        decoded = _decode(sources, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems)
+        decoded = decode(sources, lambda p: fit(p, resolution=resolution, crop=crop), channels, problems, film_rate)
         write_block(stem, decoded, problems, total=len(sources), classes=classes, progress=progress)
     return open_block(stem, channels)
 
@@ -203,25 +236,28 @@ def write_block(
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     places, labels, offset, smallest = [], [], 0, 1 << 30
-    pixels_file = stem.with_suffix(".part")
-    with pixels_file.open("wb") as file:
-        for pixels, label, side in decoded:
-            file.write(pixels.tobytes())
-            places.append((offset, *pixels.shape[:2]))
-            labels.append(label)
-            offset += pixels.size
-            smallest = min(smallest, side)
-            if progress is not None and len(places) % 100 == 0:
-                progress(len(places), total)
-    if not places:
-        pixels_file.unlink()
-        raise TrainingError(f"None of the {total} files could be read as a picture ({problems['broken'][0][1]}). Check the folder.")
-    counts = tuple(int(n) for n in np.bincount(labels, minlength=max(1, len(classes))))
-    report = Report(len(places), classes, counts, tuple(problems["broken"]), tuple(problems["duplicates"]), smallest)
-    pixels_file.replace(stem.with_suffix(".bin"))
-    part = stem.with_suffix(".json.part")
-    part.write_text(json.dumps({"report": asdict(report), "places": places, "labels": labels}))
-    part.replace(stem.with_suffix(".json"))
+    own = f"{stem.name}.{os.getpid()}"  # another process may be decoding the same pictures
+    pixels_file, notes_file = stem.with_name(f"{own}.bin.part"), stem.with_name(f"{own}.json.part")
+    try:
+        with pixels_file.open("wb") as file:
+            for pixels, label, side in decoded:
+                file.write(pixels.tobytes())
+                places.append((offset, *pixels.shape[:2]))
+                labels.append(label)
+                offset += pixels.size
+                smallest = min(smallest, side)
+                if progress is not None and len(places) % TOLD_EVERY == 0:
+                    progress(len(places), max(len(places), total))
+        if not places:
+            raise nothing_readable(total, problems)
+        counts = tuple(int(n) for n in np.bincount(labels, minlength=max(1, len(classes))))
+        report = Report(len(places), classes, counts, tuple(problems["broken"]), tuple(problems["duplicates"]), smallest)
+        notes_file.write_text(json.dumps({"report": asdict(report), "places": places, "labels": labels}))
+        pixels_file.replace(stem.with_suffix(".bin"))
+        notes_file.replace(stem.with_suffix(".json"))
+    finally:
+        pixels_file.unlink(missing_ok=True)
+        notes_file.unlink(missing_ok=True)
 
 
 def open_block(stem: Path, channels: int) -> Pictures:

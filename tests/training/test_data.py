@@ -91,7 +91,7 @@ def test_a_zip_gives_the_same_pictures_as_its_folder(folder: Path, tmp_path: Pat
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"la la la")
-    with pytest.raises(TrainingError, match="neither a folder nor a zip"):
+    with pytest.raises(TrainingError, match="no folder, zip or film"):
         sources.find_sources([tmp_path / "song.mp3"])
 
 
@@ -149,3 +149,84 @@ def test_padding_keeps_every_pixel() -> None:
 def test_an_unknown_crop_is_named(folder: Path) -> None:
     with pytest.raises(TrainingError, match=r"crop='round' is not known\. Use one of: centre, smart, pad, none"):
         data.prepare([folder], resolution=16, crop="round")
+
+
+def test_a_film_gives_a_picture_for_each_part_of_a_second_and_still_frames_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "sea.mp4"
+    film.write_bytes(b"frames come from the reader below")
+    from fractions import Fraction
+    from types import SimpleNamespace
+
+    films = pytest.importorskip("studio.media.films")
+    frames = [
+        SimpleNamespace(time=Fraction(k, 25), image=np.full((36, 48, 3), 3 * min(k, 60), np.uint8))
+        for k in range(100)  # 4 s, the last 1.6 of them stand still
+    ]
+    monkeypatch.setattr(films, "read_film", lambda path: iter(frames))
+    pictures = data.prepare([film], resolution=16, crop="centre", film_rate=2.5, cache=tmp_path)
+    assert [int(pictures.picture(i)[8, 8, 0]) for i in range(len(pictures))] == [30 * k for k in range(7)]
+    assert [name for name, _ in pictures.report.duplicates] == ["sea.mp4 at 2.80 s", "sea.mp4 at 3.20 s", "sea.mp4 at 3.60 s"]
+    assert len(data.prepare([film], resolution=16, crop="centre", film_rate=25, cache=tmp_path)) == 61
+    with pytest.raises(TrainingError, match="film_rate=0"):
+        data.prepare([film], resolution=16, film_rate=0, cache=tmp_path)
+
+
+def test_a_real_film_is_read_through_the_studio(tmp_path: Path) -> None:
+    pytest.importorskip("studio.media.films")
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "grey.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 12 * k, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (tmp_path / "torn.mp4").write_bytes((tmp_path / "grey.mp4").read_bytes()[:200])
+    pictures = data.prepare([tmp_path], resolution=16, crop="centre", film_rate=5, cache=tmp_path / "cache")
+    greys = [float(pictures.picture(i).mean()) for i in range(len(pictures))]
+    assert np.allclose(greys, [24 * k for k in range(10)], atol=8)
+    assert [name for name, _ in pictures.report.broken] == ["torn.mp4"]
+
+
+def test_a_first_look_cuts_as_the_training_will_and_stores_nothing(folder: Path, tmp_path: Path) -> None:
+    from studio.training.preview import preview
+
+    total, images = preview(folder, resolution=16, crop="smart", most=5)
+    assert total == 8
+    assert images.shape == (5, 16, 16, 3)
+    whole = data.prepare([folder], resolution=16, crop="smart", cache=tmp_path)
+    assert np.array_equal(images[0], whole.picture(0))
+    assert preview(folder, resolution=16, crop="none")[1].shape == (8, 16, 16, 3)
+
+
+def test_the_smart_crop_of_a_huge_picture_needs_little_memory_and_finds_the_same_place() -> None:
+    small = np.full((300, 400, 3), 240, np.uint8)
+    small[60:200, 200:330] = (180, 40, 40)
+    huge = small.repeat(8, 0).repeat(8, 1)
+    top, left, side = crops.smart_window(small)
+    import tracemalloc
+
+    tracemalloc.start()
+    found = crops.smart_window(huge)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.allclose(found, [8 * top, 8 * left, 8 * side], atol=40)
+    assert peak < 300e6, f"{peak / 1e6:.0f} MB for a picture of {huge.nbytes / 1e6:.0f} MB"
+
+
+def test_decoding_that_is_stopped_leaves_nothing_half_written(folder: Path, tmp_path: Path) -> None:
+    def again(done: int, total: int) -> None:
+        raise TrainingError("stopped in the middle")
+
+    def suffixes() -> list[str]:
+        return sorted(p.suffix for p in (tmp_path / "cache").glob("*"))
+
+    for k in range(30):
+        paint(folder / "pear" / f"more{k}.png", (7, 7, k))
+    with pytest.raises(TrainingError, match="in the middle"):
+        data.prepare([folder], resolution=16, cache=tmp_path / "cache", progress=again)
+    assert suffixes() == []
+    data.prepare([folder], resolution=16, cache=tmp_path / "cache")
+    assert suffixes() == [".bin", ".json"]
