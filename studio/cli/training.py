@@ -31,9 +31,17 @@ def train(
     resolution: Annotated[int | None, typer.Option("--resolution", help="Side of the pictures, or of a translator's crops.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Pictures in each step.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Which random numbers.")] = 0,
-    start_from: Annotated[str, typer.Option("--start-from", help="A run to go on from; one of half the resolution grows.")] = "",
+    start_from: Annotated[
+        str, typer.Option("--start-from", help="What to go on from: a model's name, a model file, or a run (of half the size: it grows).")
+    ] = "",
+    freeze_d: Annotated[int, typer.Option("--freeze-d", help="Blocks of the discriminator, nearest to the picture, that stay.")] = 0,
     fade_kimg: Annotated[float, typer.Option("--fade-kimg", help="How slowly new layers fade in when it grows.")] = 10.0,
-    augment: Annotated[str, typer.Option("--augment", help="none, fixed, or ada (as much as the discriminator overfits).")] = "ada",
+    augment: Annotated[
+        str | None, typer.Option("--augment", help="none, fixed, ada (as much as the discriminator overfits) or diff; else the family's.")
+    ] = None,
+    augment_pipe: Annotated[
+        str | None, typer.Option("--augment-pipe", help="What may change: bg, bgc, bgcf, all ... or color,translation,cutout for diff.")
+    ] = None,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Show every picture mirrored, too.")] = True,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
@@ -58,8 +66,10 @@ def train(
         batch=batch,
         seed=seed,
         start_from=start_from,
+        freeze_d=freeze_d,
         fade_kimg=fade_kimg,
         augment=augment,
+        augment_pipe=augment_pipe,
         mirror=mirror,
         device=device,
     )

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from studio import latents
 from studio.models import common
-from studio.training import families, growth, losses, metrics, presets
-from studio.training.augment import Augment
+from studio.training import augment, families, growth, losses, metrics, presets
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
 from studio.training.team import Team
@@ -72,7 +71,7 @@ class GanTrainer:
         )
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
-        self.augment = Augment(settings.augment_p if settings.augment == "fixed" else 0.0)
+        self.augment = augment.make(settings)
         self.signs: list[float] = []
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
@@ -236,7 +235,7 @@ class GanTrainer:
         self.signs.clear()
         if self.settings.augment == "ada":
             change = direction * 4 * self.images_per_step / (self.settings.ada_kimg * 1000)
-            self.augment.p = float(min(max(self.augment.p + change, 0.0), 0.8))
+            self.augment.p = float(min(max(self.augment.p + change, 0.0), augment.LARGEST_P))
 
     def state(self) -> tuple[dict[str, Tensor], Scalars]:
         """Return everything that the next step depends on."""

@@ -42,7 +42,10 @@ class Settings:
     batch: int | None = None
     seed: int = 0
     start_from: str = ""
-    """A run's folder or a state file whose networks this run starts from; with half the resolution, the networks grow by one block."""
+    """What to go on from: a run's folder or state (with half the resolution, the networks grow by one block), the name of an installed
+    model, or a model file of any format that the studio opens; of a file the architecture is taken over, too."""
+    freeze_d: int = 0
+    """How many of the discriminator's blocks, those nearest to the picture, keep what they know (Mo et al. 2020)."""
     fade_kimg: float = 10.0
     device: str = "auto"
     precision: str = "auto"
