@@ -6,6 +6,7 @@ A new family is one entry in :data:`FAMILIES`, its defaults, and a trainer class
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,18 @@ def discriminator(settings: Settings, *, c_dim: int, channels_in: int) -> tuple[
     return families.FAMILIES[settings.family].discriminator(settings, c_dim, channels_in)
 
 
-def load_pictures(settings: Settings, folders: tuple[str, ...]) -> data.Pictures:
-    """Open the decoded pictures of some folders."""
+def load_pictures(
+    settings: Settings, folders: tuple[str, ...], *, progress: Callable[[int, int], None] | None = None
+) -> data.Pictures:
+    """Open the decoded pictures of some folders; ``progress`` is called with (done, total) while they are decoded for the first time."""
     size = settings.load_size if settings.family in TRANSLATORS else settings.resolution
-    return data.prepare([Path(f) for f in folders], resolution=require(size), crop=require(settings.crop))
+    return data.prepare(
+        [Path(f) for f in folders],
+        resolution=require(size),
+        crop=require(settings.crop),
+        film_rate=settings.film_rate,
+        progress=progress,
+    )
 
 
 def load_all_pictures(settings: Settings) -> list[data.Pictures]:

@@ -52,6 +52,12 @@ class Settings:
     """``fp32``, ``bf16``, or ``auto``: bf16 where the device has matrix units for it."""
     crop: str | None = None
     mirror: bool = True
+    film_rate: float = 1.0
+    """Pictures for each second of the films among the data."""
+    inception: str = ""
+    """The standard Inception file on this computer (``inception.py`` knows which); with it FID and KID are measured."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into the run's folder."""
     balance: float = 0.5
     save_minutes: float = 5.0
     snapshot_minutes: float = 2.0
