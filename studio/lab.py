@@ -45,7 +45,15 @@ def from_lab(lab: Floats) -> Image:
     return image
 
 
-def blend(source: Image, result: Image, *, strength: float, keep_colors: bool) -> Image:
+def blend(
+    source: Image,
+    result: Image,
+    *,
+    strength: float,
+    keep_colors: bool,
+    keep_luminance: bool = False,
+    where: Floats | None = None,
+) -> Image:
     """Mix a picture and its restyled version in Lab.
 
     Args:
@@ -53,13 +61,16 @@ def blend(source: Image, result: Image, *, strength: float, keep_colors: bool) -
         result: The picture after, same shape.
         strength: 0 gives ``source``, 1 the full effect, both to the byte.
         keep_colors: Take the lightness of ``result`` but the colour (a and b) of ``source``.
+        keep_luminance: Take the colour of ``result`` but the lightness (L) of ``source``.
+        where: Weight of each pixel ``[H, W]`` in 0..1 on top of ``strength``; None is 1 everywhere.
 
     Returns:
         A new picture ``[H, W, 3]``.
     """
-    if strength <= 0:
+    if strength <= 0 or (keep_colors and keep_luminance):
         return np.array(source)
-    if strength >= 1 and not keep_colors:
+    is_full = strength >= 1 and not keep_colors and not keep_luminance
+    if is_full and where is None:
         return np.array(result)
     mixed = np.empty_like(source)
     rows = max(1, BAND_PIXELS // max(1, source.shape[1]))
@@ -68,5 +79,12 @@ def blend(source: Image, result: Image, *, strength: float, keep_colors: bool) -
         before, after = to_lab(source[band]), to_lab(result[band])
         if keep_colors:
             after[..., 1:] = before[..., 1:]
-        mixed[band] = from_lab(before + np.float32(strength) * (after - before))
+        if keep_luminance:
+            after[..., 0] = before[..., 0]
+        weight = np.float32(strength) if where is None else np.float32(strength) * where[band][..., None]
+        mixed[band] = from_lab(before + weight * (after - before))
+        if where is not None:
+            mixed[band] = np.where(where[band][..., None] == 0, source[band], mixed[band])
+            if is_full:
+                mixed[band] = np.where(where[band][..., None] == 1, result[band], mixed[band])
     return mixed

@@ -29,6 +29,7 @@ __all__ = [
     "Recipe",
     "Restyle",
     "StyleMix",
+    "StyleShare",
     "Transform",
     "Truncation",
     "View",
@@ -114,13 +115,35 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class StyleShare:
+    """One more style of a mixture: ``share`` of the whole is its; the recipe's own model has what is left."""
+
+    model: ModelRef = field(default_factory=ModelRef)
+    share: float = declare(0.5, "how much of the mixture is this style", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Restyle:
-    """A translated photo: which picture went in (name and SHA-256 of its file) and how much of the style is kept."""
+    """A translated photo: which picture went in (name and SHA-256 of its file) and how much of the style is kept.
+
+    First the model and those of ``mix`` translate the photo, then those of ``then`` in turn translate the result, and at last
+    the result is blended with the photo by ``strength``, colours and ``mask``.
+    """
 
     source_name: str = declare("", "file name of the photo", max_length=200)
     source_sha256: str = declare("", "SHA-256 of the photo's file", max_length=64)
     strength: float = declare(1.0, "how much of the style; 0 is the photo", low=0.0, high=1.0)
+    strength_space: str = declare(
+        "lab", "strength as a blend of colours (lab) or inside the network (features)", choices=("lab", "features")
+    )
     keep_colors: bool = declare(False, "keep the photo's own colours")
+    keep_luminance: bool = declare(False, "keep the photo's own light and shade")
+    texture_scale: float = declare(1.0, "size of the strokes; 1 is as trained, 2 is twice as large", low=0.125, high=8.0)
+    detail: float = declare(1.0, "how much of the photo's fine detail comes back when strokes are larger", low=0.0, high=1.0)
+    mask: str = declare("", "where to restyle: a small greyscale picture, white is restyled", max_length=48 * 1024)
+    mask_feather: float = declare(0.02, "how soft the edge of the mask is, as a share of the longest side", low=0.0, high=0.25)
+    mix: tuple[StyleShare, ...] = declare((), "more styles, mixed in by share", max_length=4)
+    then: tuple[ModelRef, ...] = declare((), "styles that are applied to the result, one after another", max_length=4)
     norm_mode: str = declare("published", "batch norm as the published tool runs it, or in eval mode", choices=("published", "eval"))
 
 

@@ -7,25 +7,42 @@ the size it was trained at, and its answer is brought back to full size with the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import numpy as np
-import psutil
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from studio import lab
-from studio.errors import DeviceError, StudioError
+from studio.errors import StudioError
 from studio.models.common import Translator
+from studio.recipe import Restyle
+from studio.restyle import frozen, memory, streaming
+from studio.restyle.controls import finish
+from studio.restyle.geometry import (
+    Image,
+    enlarge_with_detail,
+    image_to_img,
+    img_to_image,
+    mirrored,
+    padded_side,
+    reflect,
+    working_size,
+)
+from studio.restyle.parts import NO_MARGIN, Margin, Parts
+from studio.restyle.plain import PlainParts
 
-Image = NDArray[np.uint8]
 Forward = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+Steps = Generator[float, None, T]
+"""Yields the share that is done after each strip of work, and returns the result."""
 
-LONGEST_TO_TRAINED = 8
-"""A picture longer than this many times a U-Net's trained size is squeezed on its long side."""
+FEATURES = "features"
+
+
+class CancelledError(StudioError):
+    """Somebody asked to stop."""
 
 
 def restyle(
@@ -33,10 +50,13 @@ def restyle(
     image: Image,
     *,
     alpha: Image | None = None,
-    strength: float = 1.0,
-    keep_colors: bool = False,
+    options: Restyle | None = None,
     max_memory: int | None = None,
     forward: Forward | None = None,
+    progress: Callable[[float], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    note: Callable[[str], None] | None = None,
+    **wishes: Any,
 ) -> Image:
     """Translate a picture and bring it back at its own size.
 
@@ -45,10 +65,13 @@ def restyle(
         image: ``[H, W, 3]`` RGB, any size from 1x1 on.
         alpha: ``[H, W]`` opacity. It passes through unchanged; colours under fully transparent pixels neither influence the
             result nor change.
-        strength: 0 gives the picture itself, 1 the full style; between, a blend in Lab.
-        keep_colors: Keep the picture's own colours and take only lightness from the style.
+        options: What is wanted, except ``norm_mode``, ``then`` and ``mix``, which are the engine's business.
         max_memory: Most memory to use, in bytes; None: what is free.
         forward: What runs instead of ``net`` (a fast path of it).
+        progress: Told the share that is done, 0 to 1, after each strip of work.
+        should_stop: Asked before each strip of work.
+        note: Told, in a sentence, what was done otherwise than asked.
+        **wishes: Single entries of ``options``, such as ``strength=0.5``.
 
     Returns:
         ``[H, W, 3]``, or ``[H, W, 4]`` when ``alpha`` is given.
@@ -56,21 +79,99 @@ def restyle(
     Raises:
         DeviceError: The picture is too large for the memory; nothing was started.
         StudioError: The network does not take or give RGB or greyscale.
+        CancelledError: ``should_stop`` said so.
+    """
+    wanted = Restyle(**wishes) if options is None else options
+    if wanted.strength <= 0:
+        check_channels(net)
+        memory.check_memory(net, *image.shape[:2], max_memory=max_memory)
+        return finish(image, alpha, image, wanted)
+    steps = translate(net, image, alpha=alpha, options=wanted, max_memory=max_memory, forward=forward, note=note)
+    return finish(image, alpha, exhaust(steps, progress, should_stop), wanted)
+
+
+def exhaust(steps: Steps[T], progress: Callable[[float], None] | None = None, should_stop: Callable[[], bool] | None = None) -> T:
+    """Take all steps of some work and return its result.
+
+    Raises:
+        CancelledError: ``should_stop`` said so.
+    """
+    while True:
+        if should_stop is not None and should_stop():
+            steps.close()
+            raise CancelledError("Cancelled.")
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if progress is not None:
+            progress(share)
+
+
+def translate(
+    net: Translator,
+    image: Image,
+    *,
+    alpha: Image | None = None,
+    options: Restyle,
+    max_memory: int | None = None,
+    forward: Forward | None = None,
+    note: Callable[[str], None] | None = None,
+    strip_pixels: int = streaming.STRIP_PIXELS,
+) -> Steps[Image]:
+    """Run the network on a picture: the part of restyling that takes time, in full strength in Lab.
+
+    Args:
+        net: The translator.
+        image: ``[H, W, 3]``.
+        alpha: ``[H, W]``; hidden colours do not count.
+        options: ``strength`` (in features), ``texture_scale`` and ``detail`` are read.
+        max_memory: Most memory to use, in bytes.
+        forward: What runs instead of ``net``.
+        note: Told what was done otherwise than asked.
+        strip_pixels: How much of the picture is worked on at a time where it is streamed.
+
+    Yields:
+        The share that is done. Every step may be taken in another thread, and other work may be done between two.
+
+    Returns:
+        ``[H, W, 3]``.
+
+    Raises:
+        DeviceError: The picture is too large for the memory; nothing was started.
+        StudioError: The network does not take or give RGB or greyscale.
     """
     assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8, image.shape
-    check_memory(net, *image.shape[:2], max_memory=max_memory)
-    if strength <= 0:
-        result = image
-    else:
-        shown = image if alpha is None else _without_hidden(image, alpha)
-        result = lab.blend(image, _translate(net, shown, forward or net), strength=strength, keep_colors=keep_colors)
-    if alpha is None:
-        return np.array(result)
-    result = np.where(alpha[..., None] == 0, image, result)
-    return np.dstack([result, alpha])
+    check_channels(net)
+    shown = image if alpha is None else without_hidden(image, alpha)
+    gain = 1.0
+    if options.strength_space == FEATURES and options.strength < 1:
+        if memory.can_stream(net):
+            gain = options.strength
+        elif note is not None:
+            note("This network has no residual blocks, so its strength is a blend of colours.")
+    height, width = working_size(net, *image.shape[:2], texture_scale=options.texture_scale)
+    if (height, width) == image.shape[:2]:
+        result = yield from _run(net, shown, forward, max_memory, note, gain, strip_pixels)
+        return result
+    left = memory.left_around(net, *image.shape[:2], max_memory=max_memory)
+    memory.plan(net, height, width, max_memory=left)
+    img = image_to_img(shown)
+    small = F.interpolate(img, size=(height, width), mode="bicubic", antialias=True, align_corners=False).clamp_(-1, 1)
+    seen = img_to_image(small)
+    result = yield from _run(net, seen, forward, left, note, gain, strip_pixels)
+    return img_to_image(enlarge_with_detail(image_to_img(result), small, img, amount=options.detail))
 
 
-def _without_hidden(image: Image, alpha: Image) -> Image:
+def check_channels(net: Translator) -> None:
+    """Raise StudioError when a network is not one for colour or greyscale pictures."""
+    if net.img_channels_in not in (1, 3) or net.img_channels_out not in (1, 3):
+        words = f"takes {net.img_channels_in} and gives {net.img_channels_out} channels"
+        raise StudioError(f"This network {words}; restyling needs one for colour (3) or greyscale (1) pictures. Choose another model.")
+
+
+def without_hidden(image: Image, alpha: Image) -> Image:
     """Put the mean visible colour under fully transparent pixels, so that hidden colours do not colour the result."""
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
@@ -79,166 +180,86 @@ def _without_hidden(image: Image, alpha: Image) -> Image:
     return np.where(hidden[..., None], mean, image)
 
 
-@torch.no_grad()
-def _translate(net: Translator, image: Image, forward: Forward) -> Image:
-    """Run the network on a picture of any size."""
-    device = next(net.parameters()).device if isinstance(net, torch.nn.Module) else torch.device("cpu")
-    img = image_to_img(image).to(device)
-    if net.img_channels_in not in (1, 3) or net.img_channels_out not in (1, 3):
-        words = f"takes {net.img_channels_in} and gives {net.img_channels_out} channels"
-        raise StudioError(f"This network {words}; restyling needs one for colour (3) or greyscale (1) pictures. Choose another model.")
-    height, width = working_size(net, *image.shape[:2])
-    if (height, width) == image.shape[:2]:
-        result = _padded_run(net, img, forward)
+def _run(
+    net: Translator,
+    image: Image,
+    forward: Forward | None,
+    max_memory: int | None,
+    note: Callable[[str], None] | None,
+    gain: float,
+    strip_pixels: int,
+) -> Steps[Image]:
+    """Run the network on a picture at the picture's own size, the way that fits."""
+    parts = _parts(net, forward)
+    itemsize = 4 if parts is None else parts.dtype.itemsize
+    plan = memory.plan(net, *image.shape[:2], max_memory=max_memory, itemsize=itemsize, in_pieces=gain != 1)
+    if note is not None and plan.note:
+        note(plan.note)
+    picture = Photo(net, image)
+    if plan.way == "whole":
+        with torch.no_grad():
+            result = (forward or net)(picture.rows(0, picture.height))
+        picture.take(0, 0, result)
+    elif plan.way == "streamed":
+        layout = streaming.Layout(picture.height, picture.width, strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain)
+        yield from _no_grad(streaming.stream(parts or PlainParts(net), net.config, picture, lambda top, x: picture.take(top, 0, x), layout))
     else:
-        small = F.interpolate(img, size=(height, width), mode="bicubic", antialias=True, align_corners=False).clamp_(-1, 1)
-        result = enlarge_with_detail(_padded_run(net, small, forward), small, img)
-    return img_to_image(result)
+        yield from _no_grad(_tiled(net, picture, plan.tile))
+    return picture.result
 
 
-def _padded_run(net: Translator, img: Tensor, forward: Forward) -> Tensor:
-    """Continue ``img [1, 3, H, W]`` by reflection to what the network takes, run it, cut back; always three channels."""
-    if net.img_channels_in == 1:
-        img = (img * img.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    height, width = img.shape[2:]
-    result = forward(reflect(img, padded_side(net, height), padded_side(net, width)))
-    return result[..., :height, :width].expand(1, 3, height, width)
+def _no_grad(steps: Any) -> Steps[None]:
+    """Take steps without gradients, whatever the caller's thread has set."""
+    while True:
+        with torch.no_grad():
+            share = next(steps, None)
+        if share is None:
+            return
+        yield share
 
 
-def image_to_img(image: Image) -> Tensor:
-    """Turn ``image [H, W, 3]`` uint8 into ``img [1, 3, H, W]`` float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
+def _parts(net: Translator, forward: Forward | None) -> Parts | None:
+    """Return the pieces that a fast path is made of, if it has any."""
+    pieces = getattr(forward, "pieces", None)
+    found: Parts | None = pieces() if pieces is not None else None
+    return found
 
 
-def img_to_image(img: Tensor) -> Image:
-    """Turn ``img [1, 3, H, W]`` into ``image [H, W, 3]`` uint8 by the translators' convention, ``(x + 1) / 2 * 255`` rounded."""
-    scaled = torch.nan_to_num(img[0].float()).add(1).mul_(127.5).round_().clamp_(0, 255)
-    image: Image = scaled.to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-    return image
+def _tiled(net: Any, picture: Photo, tile: int) -> Any:
+    """Run a picture in tiles with statistics of samples."""
+    reach = memory.halo(net.config)
+    count = max(1, min(frozen.MOST_SAMPLES, (tile + 2 * reach) ** 2 // frozen.SAMPLE_SIDE**2))
+    samples = frozen.sample_tiles(picture, picture.height, picture.width, count=count)
+    twin = frozen.freeze(net, frozen.measure(net, samples))
+    yield 0.0
+    size = (picture.height, picture.width)
+    yield from frozen.run_tiles(twin, picture, picture.take, size, tile=tile, halo=reach)
 
 
-def padded_side(net: Translator, pixels: int) -> int:
-    """Return the side a network is given for a side of ``pixels``: the next multiple, and at least its smallest."""
-    wanted = max(pixels, net.min_size)
-    return wanted + -wanted % net.multiple_of
+class Photo:
+    """A picture on its way through a network: rows of it as the network wants them, and the rows that come back."""
 
+    def __init__(self, net: Any, image: Image) -> None:
+        self.image, self.result = image, np.empty_like(image)
+        self.device = next(net.parameters()).device if isinstance(net, torch.nn.Module) else torch.device("cpu")
+        self.is_grey = net.img_channels_in == 1
+        self.height, self.width = (padded_side(net, side) for side in image.shape[:2])
 
-def reflect(img: Tensor, height: int, width: int) -> Tensor:
-    """Continue ``img [n, C, H, W]`` below and to the right to ``height`` and ``width`` by reflection, as often as needed."""
-    rows, columns = (_mirrored(have, want, img.device) for have, want in zip(img.shape[2:], (height, width), strict=True))
-    if img.shape[2] != height:
-        img = img[:, :, rows]
-    return img if img.shape[3] == width else img[:, :, :, columns]
+    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
+        """Return rows of the picture, continued by reflection, ``[1, C, n, width]`` float32 in [-1, 1]."""
+        height = self.image.shape[0]
+        rows = self.image[mirrored(height, bottom, torch.device("cpu"))[top:].numpy()] if bottom > height else self.image[top:bottom]
+        img = reflect(image_to_img(rows).to(self.device), bottom - top, self.width)
+        if self.is_grey:
+            img = (img * img.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        if not any(margin[:4]):
+            return img
+        return F.pad(img, (margin.left, margin.right, margin.top, margin.bottom), mode="reflect")
 
-
-def _mirrored(have: int, want: int, device: torch.device) -> Tensor:
-    """Return which of ``have`` rows stands at each of ``want``: 0 1 2 1 0 1 ... for 3 (one row is repeated)."""
-    period = max(1, 2 * (have - 1))
-    index = torch.arange(want, device=device) % period
-    return torch.minimum(index, period - index) if have > 1 else torch.zeros_like(index)
-
-
-def working_size(net: Translator, height: int, width: int) -> tuple[int, int]:
-    """Return the size a picture has when the network sees it, before padding.
-
-    A residual network sees the picture as it is. A U-Net has one trained size, which becomes the short side.
-    """
-    if net.family != "unet":
-        return height, width
-    trained = net.min_size
-    scale = trained / min(height, width)
-    longest = LONGEST_TO_TRAINED * trained
-    return min(max(trained, round(height * scale)), longest), min(max(trained, round(width * scale)), longest)
-
-
-def enlarge_with_detail(result: Tensor, small: Tensor, img: Tensor) -> Tensor:
-    """Bring a translation of a reduced picture to the size of the original and give it back the original's detail.
-
-    The translation is enlarged smoothly. What reducing took from the lightness of the original is added, times the slope
-    with which the translation follows that lightness around each place (a guided filter's linear model), so edges become
-    sharp where the translation has an edge too, and nothing is added where it goes its own way.
-
-    Args:
-        result: Translation of ``small``, ``[1, 3, h, w]``.
-        small: The reduced picture, ``[1, 3, h, w]``.
-        img: The original, ``[1, 3, H, W]``.
-
-    Returns:
-        ``[1, 3, H, W]``.
-
-    Reference:
-        He, Sun and Tang 2013, "Guided Image Filtering", equations 5 and 6; He and Sun 2015, "Fast Guided Filter".
-    """
-    size = img.shape[2:]
-    smooth = F.interpolate(result, size=size, mode="bicubic", antialias=True, align_corners=False)
-    if size[0] * size[1] <= result.shape[2] * result.shape[3]:
-        return smooth
-    guide, full_guide = small.mean(1, keepdim=True), img.mean(1, keepdim=True)
-    mean, mean_result = _box(guide), _box(result)
-    variance = _box(guide * guide) - mean * mean
-    slope = (_box(guide * result) - mean * mean_result) / (variance + 0.01)
-    slope = F.interpolate(slope.clamp_(-1, 1.5), size=size, mode="bilinear", align_corners=False)
-    lost = full_guide - F.interpolate(guide, size=size, mode="bicubic", align_corners=False)
-    return smooth + slope * lost
-
-
-def _box(x: Tensor, radius: int = 4) -> Tensor:
-    """Average over ``2 radius + 1`` pixels each way, fewer at the border."""
-    return F.avg_pool2d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
-
-
-def estimate_memory(net: Translator, height: int, width: int) -> int:
-    """Estimate the memory that restyling a picture takes on top of the network itself, in bytes.
-
-    Counts the widest layers of the plain network in float32, which is an upper bound for the fast paths.
-    """
-    seen = working_size(net, height, width)
-    pixels = padded_side(net, seen[0]) * padded_side(net, seen[1])
-    return int(pixels * _bytes_per_pixel(net.family, net.config) + height * width * BYTES_AROUND)
-
-
-BYTES_AROUND = 100
-"""Per pixel of the picture: itself as bytes and floats, the result, and what blending needs."""
-
-
-def _bytes_per_pixel(family: str, config: dict[str, Any]) -> float:
-    """Return what the widest moment of a network takes per pixel of its input (fitted to measured peaks, rounded up)."""
-    ngf = int(config["ngf"])
-    if family == "unet":
-        return 10.0 * ngf
-    is_plain = (config.get("downsample"), config.get("upsample")) == ("strided", "transposed")
-    return (500 + 9 * ngf) * (1.0 if is_plain else 1.4)
-
-
-def check_memory(net: Translator, height: int, width: int, *, max_memory: int | None = None) -> None:
-    """Raise before any work starts when a picture is too large for the memory.
-
-    Args:
-        net: The translator, on its device.
-        height: Rows of the picture.
-        width: Columns of the picture.
-        max_memory: Most memory to use, in bytes; None: what is free on the network's device.
-
-    Raises:
-        DeviceError: Says how much is needed, how much there is, and what size would fit.
-    """
-    needed, free = estimate_memory(net, height, width), _free_memory(net)
-    limit = free if max_memory is None else min(free, max_memory)
-    if needed <= limit:
-        return
-    share = 0.98 * (limit / needed) ** 0.5
-    fits = f"{max(1, int(width * share))} x {max(1, int(height * share))}"
-    kind = "are free" if max_memory is None or free < max_memory else "may be used"
-    raise DeviceError(
-        f"The picture ({width} x {height}) needs about {needed / 1e9:.1f} GB of memory and {limit / 1e9:.1f} GB {kind}. "
-        f"Reduce it to {fits} or choose a smaller model."
-    )
-
-
-def _free_memory(net: Translator) -> int:
-    """Return the free memory of the device that the network is on, in bytes."""
-    if isinstance(net, torch.nn.Module):
-        device = next(net.parameters()).device
-        if device.type == "cuda":
-            return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    def take(self, top: int, left: int, values: Tensor) -> None:
+        """Put part of the network's answer ``[1, C, h, w]`` into the result; what lies beyond the picture is left out."""
+        height, width = self.image.shape[:2]
+        rows, columns = min(values.shape[2], height - top), min(values.shape[3], width - left)
+        if rows > 0 and columns > 0:
+            part = values[..., :rows, :columns].expand(1, 3, rows, columns)
+            self.result[top : top + rows, left : left + columns] = img_to_image(part)

@@ -129,7 +129,7 @@ def test_changing_strength_or_colours_runs_the_network_only_once(ctx, session, m
 
 def test_a_photo_too_large_for_the_memory_is_refused_before_any_work(ctx, session, monkeypatch):
     photo = drop(ctx, session, photo_file(ctx))["photo"]
-    monkeypatch.setattr(import_module("studio.restyle"), "_free_memory", lambda net: 1000)
+    monkeypatch.setattr(import_module("studio.restyle.memory"), "free_memory", lambda net: 1000)
     monkeypatch.setattr(ctx.engine, "restyle", lambda *_, **__: pytest.fail("it started to work"))
     with pytest.raises(DeviceError, match="Reduce it to"):
         finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes())

@@ -1,0 +1,285 @@
+"""Restyle a picture of any size exactly, in bounded memory: the network runs over strips of rows, once for each norm.
+
+A norm needs the moments of the whole picture, so every norm at a high resolution is a pass: the strips before it are computed,
+measured (in float64) and dropped, or kept where that saves more time than it costs. Full-resolution maps never exist at once;
+half-resolution ones are kept in memory or spooled to a temporary file. At the resolution of the residual blocks two maps
+are held whole; a block's second convolution replaces its input in place, one row behind. A strip is computed with the rows
+around it that the next layer wants, so the result is that of the untiled network whatever the strips: nothing is blended.
+
+This module is *not* about pixels or limits (``picture.py``, ``memory.py``), and knows torch only as memory (``parts.py``).
+
+Reference:
+    Ulyanov et al. 2016, "Instance Normalization", is what makes tiles disagree; Chen et al. 2022, "Towards Ultra-Resolution
+    Neural Style Transfer via Thumbnail Instance Normalization", freezes the statistics of a thumbnail instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from studio.restyle.parts import NO_MARGIN, Margin, Moments, Parts, Raw, Rows
+from studio.restyle.stores import Memory, Spool, Store
+
+STRIP_PIXELS = 1 << 18
+"""Pixels of the picture in one strip: few enough to bound memory, enough that the rows around it do not count."""
+
+FIRST_COST, DOWN_COST, BLOCK_COST, UP_COST, LAST_COST = 1.0, 1.0, 0.4, 2.0, 3.0
+"""About how long the passes take for each pixel of the picture, in relation to one another."""
+
+REFLECT = 1
+
+T = TypeVar("T")
+
+Keep = type[Memory] | type[Spool] | None
+"""Where half-resolution maps go; None computes them again."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a picture is cut up: its padded size, how many pixels a strip has, where maps are kept, how strong the blocks act."""
+
+    height: int
+    width: int
+    strip_pixels: int = STRIP_PIXELS
+    keep: Keep = Memory
+    own: bool = True
+    """Batch norms use the picture's own statistics."""
+    gain: float = 1.0
+    """What each residual block adds is multiplied by this."""
+
+
+Steps = Generator[float, None, T]
+"""Yields the cost of each strip when it is done, and returns something."""
+
+
+def stream(parts: Parts, config: dict[str, Any], picture: Rows, sink: Callable[[int, Tensor], None], layout: Layout) -> Iterator[float]:
+    """Translate a picture strip by strip.
+
+    Args:
+        parts: The network in pieces.
+        config: The network's configuration.
+        picture: Rows of the input, float32, as the network wants them.
+        sink: Takes the result: the first row's number, and ``[1, C, n, W]`` float32.
+        layout: The size and how to cut it up.
+
+    Yields:
+        The share that is done, 0 to 1, after each strip. Leaving the loop stops the work.
+    """
+    run, done = _Run(parts, config, picture, sink, layout), 0.0
+    for cost in run.passes():
+        done += cost
+        yield min(1.0, done / run.total)
+
+
+class _Convolved:
+    """The values of one stage, computed when they are asked for; its rows in multiples of ``align``."""
+
+    def __init__(self, parts: Parts, stage: int, source: Rows, size: tuple[int, int], align: int = 1) -> None:
+        self.parts, self.stage, self.source, self.align = parts, stage, source, align
+        self.height, self.width = size
+
+    def raw(self, top: int, bottom: int) -> Raw:
+        return self.parts.convolve(self.stage, self.source, top, bottom)
+
+
+class _Kept:
+    """Values, or an activation, as they were stored, ``offset`` rows further down."""
+
+    align = 1
+
+    def __init__(self, parts: Parts, store: Store, height: int, offset: int = 0) -> None:
+        self.parts, self.store, self.height, self.offset = parts, store, height, offset
+
+    def raw(self, top: int, bottom: int) -> Raw:
+        return self.parts.view(self.store.rows(top + self.offset, bottom + self.offset))
+
+
+class _Activation:
+    """The normalised values of a stage, or (``affine`` None, ``slope`` 1) what was stored as an activation."""
+
+    def __init__(self, source: _Convolved | _Kept, affine: Any, slope: float = 0.0) -> None:
+        self.source, self.affine, self.slope, self.height = source, affine, slope, source.height
+
+    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
+        align = self.source.align
+        first, last = top - top % align, bottom + -bottom % align
+        values = self.source.parts.write(self.source.raw(first, last), self.affine, margin, slope=self.slope)
+        return values[:, :, top - first : values.shape[2] - (last - bottom)]
+
+
+class _Blurred:
+    """The normalised values of a stage, halved by blur-pool."""
+
+    def __init__(self, source: _Convolved | _Kept, affine: Any) -> None:
+        self.source, self.affine, self.height = source, affine, source.height // 2
+
+    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
+        parts, cut = self.source.parts, 1 if top else 0
+        values = parts.blur(self.source.raw(2 * (top - cut), 2 * bottom), self.affine, cut=cut)
+        return values if margin == NO_MARGIN else parts.write(parts.view(values), None, margin, slope=1.0)
+
+
+class _Trunk:
+    """What the residual blocks add to. A block's result is added when its rows are first asked for."""
+
+    def __init__(self, parts: Parts, values: Memory, spare: Memory, height: int) -> None:
+        self.parts, self.values, self.spare, self.height = parts, values, spare, height
+        self.affine: Any = None
+        self.done = height
+
+    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
+        self.add_until(bottom)
+        values = self.values.rows(top, bottom)
+        return values if margin == NO_MARGIN else self.parts.write(self.parts.view(values), None, margin, slope=1.0)
+
+    def add_until(self, bottom: int) -> None:
+        """Add the last block's result, which lies in ``spare``, to the rows above ``bottom``."""
+        if self.done < bottom:
+            target = self.values.rows(self.done, bottom)
+            raw = self.parts.view(self.spare.rows(self.done, bottom))
+            self.parts.write(raw, self.affine, slope=1.0, residual=target, out=target)
+            self.done = bottom
+
+
+class _Run:
+    """One picture on its way through the network."""
+
+    def __init__(self, parts: Parts, config: dict[str, Any], picture: Rows, sink: Callable[[int, Tensor], None], layout: Layout) -> None:
+        self.parts, self.picture, self.sink, self.layout = parts, picture, sink, layout
+        self.downs, self.blocks = int(config["n_downs"]), int(config["n_blocks"])
+        self.is_blurred = config["downsample"] == "antialias"
+        self.pixels = layout.height * layout.width
+        self.total = self.pixels * (FIRST_COST + self.downs * (2 * DOWN_COST + UP_COST) + 2 * self.blocks * BLOCK_COST + LAST_COST)
+
+    def passes(self) -> Steps[None]:
+        """Do everything, yielding the cost of each strip."""
+        size = (self.layout.height, self.layout.width)
+        raw, affine = yield from self._settle(_Convolved(self.parts, 0, self.picture, size), FIRST_COST)
+        act: Rows = _Activation(raw, affine)
+        for level in range(self.downs):
+            act = yield from self._down(act, level)
+        trunk = yield from self._residual(act)
+        act = trunk
+        for level in range(self.downs):
+            above = self.downs - 1 - level
+            stage = 1 + self.downs + 2 * self.blocks + level
+            values = _Convolved(self.parts, stage, act, self._size(above), 2)
+            raw, affine = yield from self._settle(values, UP_COST, self._store(stage, above) if above else None)
+            act = _Activation(raw, affine)
+        yield from self._last(act)
+
+    def _size(self, level: int) -> tuple[int, int]:
+        return self.layout.height >> level, self.layout.width >> level
+
+    def _store(self, stage: int, level: int) -> Store | None:
+        keep = self.layout.keep
+        return None if keep is None else keep(*self._size(level), self.parts.channels(stage), self.parts.dtype, self.parts.device)
+
+    def _strips(self, height: int, pixels: int, *, align: int = 1) -> Iterator[tuple[int, int, float]]:
+        """Cut a map into strips of ``pixels`` (of the map's height times the picture's width); the third is the share of pixels."""
+        rows = max(1, pixels // self.layout.width)
+        rows += -rows % align
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            yield top, bottom, (bottom - top) / height * self.pixels
+
+    def _settle(self, values: _Convolved, cost: float, store: Store | None = None) -> Steps[tuple[_Convolved | _Kept, Any]]:
+        """Run a stage once to measure it, to keep it, or both; returns where its values come from, and its scale and shift."""
+        parts, moments = self.parts, None
+        is_measured = parts.measures(values.stage, self.layout.own)
+        pixels = self.layout.strip_pixels * values.height // self.layout.height
+        if not is_measured and store is None:
+            yield cost * self.pixels
+            return values, parts.affine(values.stage, None)
+        for top, bottom, share in self._strips(values.height, pixels, align=values.align):
+            raw = values.raw(top, bottom)
+            if is_measured:
+                moments = _joined(moments, parts.moments(raw))
+            if store is not None:
+                _put(parts, store, top, bottom, raw)
+            del raw
+            yield cost * share
+        source = values if store is None else _Kept(parts, store, values.height)
+        return source, parts.affine(values.stage, moments)
+
+    def _down(self, act: Rows, level: int) -> Steps[Rows]:
+        """Halve the sides. What a blur-pool takes in is too large to be kept; what it gives is kept."""
+        parts, stage, is_last = self.parts, 1 + level, level == self.downs - 1
+        if not self.is_blurred:
+            store = self._spare(stage) if is_last else self._store(stage, level + 1)
+            raw, affine = yield from self._settle(_Convolved(parts, stage, act, self._size(level + 1)), 2 * DOWN_COST, store)
+            return _Activation(raw, affine)
+        raw, affine = yield from self._settle(_Convolved(parts, stage, act, self._size(level)), DOWN_COST)
+        blurred = _Blurred(raw, affine)
+        store = None if is_last else self._store(stage, level + 1)
+        if store is None:
+            return blurred
+        for top, bottom, share in self._strips(blurred.height, self.layout.strip_pixels >> (level + 1)):
+            store.put(top, blurred.rows(top, bottom))
+            yield DOWN_COST * share
+        return _Activation(_Kept(parts, store, blurred.height), None, 1.0)
+
+    def _spare(self, stage: int) -> Memory:
+        """Return the second of the two maps that are held whole: a row higher than the first, see :meth:`_block`."""
+        height, width = self._size(self.downs)
+        return Memory(height + 1, width, self.parts.channels(stage), self.parts.dtype, self.parts.device)
+
+    def _residual(self, act: Rows) -> Steps[_Trunk]:
+        """Run the residual blocks."""
+        parts, (height, width) = self.parts, self._size(self.downs)
+        values = Memory(height, width, parts.channels(self.downs), parts.dtype, parts.device)
+        for top, bottom, share in self._strips(height, self.layout.strip_pixels >> self.downs):
+            values.put(top, act.rows(top, bottom))
+            yield DOWN_COST * share if self.is_blurred else 0.0
+        source = act.source if isinstance(act, _Activation) else None
+        spare = source.store if isinstance(source, _Kept) else self._spare(self.downs)
+        assert isinstance(spare, Memory)
+        trunk = _Trunk(parts, values, spare, height)
+        for block in range(self.blocks):
+            yield from self._block(trunk, 1 + self.downs + 2 * block)
+        trunk.add_until(height)
+        del trunk.spare
+        return trunk
+
+    def _block(self, trunk: _Trunk, stage: int) -> Steps[None]:
+        """Run one block: its first convolution a row further down in ``spare`` than its second, which replaces it from the top."""
+        parts, spare, height = self.parts, trunk.spare, trunk.height
+        affine = None
+        for step in (0, 1):
+            source = _Activation(_Kept(parts, spare, height, 1), affine) if step else trunk
+            is_measured, moments = parts.measures(stage + step, self.layout.own), None
+            for top, bottom, share in self._strips(height, self.layout.strip_pixels, align=4):
+                raw = parts.convolve(stage + step, source, top, bottom)
+                if is_measured:
+                    moments = _joined(moments, parts.moments(raw))
+                _put(parts, spare, top + 1 - step, bottom + 1 - step, raw)
+                del raw
+                yield BLOCK_COST * share
+            affine = parts.affine(stage + step, moments, gain=self.layout.gain if step else 1.0)
+        trunk.affine, trunk.done = affine, 0
+
+    def _last(self, act: Rows) -> Steps[None]:
+        """Run the last convolution and hand the result over."""
+        height = self.layout.height
+        for top, bottom, share in self._strips(height, self.layout.strip_pixels):
+            above, below = max(0, 3 - top), max(0, bottom + 3 - height)
+            rows = act.rows(top - 3 + above, bottom + 3 - below, Margin(above, 3, below, 3, REFLECT))
+            self.sink(top, self.parts.close(rows))
+            del rows
+            yield LAST_COST * share
+
+
+def _joined(moments: Moments | None, more: Moments) -> Moments:
+    return more if moments is None else moments + more
+
+
+def _put(parts: Parts, store: Store, top: int, bottom: int, raw: Raw) -> None:
+    """Keep the values of a stage as they are."""
+    if isinstance(store, Memory):
+        parts.write(raw, None, slope=1.0, out=store.rows(top, bottom))
+    else:
+        store.put(top, parts.write(raw, None, slope=1.0))
