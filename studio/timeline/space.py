@@ -1,0 +1,100 @@
+"""What one generator's latent space is like: places, the input noise behind them, how far it reaches, where "all of z" leads.
+
+Every mapping runs for one place at a time, so that a frame never depends on which others are made with it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from studio.latents import Places, class_vector, place_to_ws, seed_of, seed_to_z
+from studio.models.common import LatentGenerator
+from studio.recipe import Latent
+
+PROBES = 256
+"""Seeds that the reach of the space is measured with."""
+PULSE_PROBES = 32
+PULSE_STEP = 0.5
+
+Classes = tuple[tuple[int, float], ...]
+
+
+class Space:
+    """The latent space of a generator.
+
+    Args:
+        G: The generator.
+        places: Looks up the style vectors of a latent; by default :func:`studio.latents.place_to_ws`.
+    """
+
+    def __init__(self, G: LatentGenerator, places: Places | None = None) -> None:
+        self.G = G
+        self._places = places
+
+    def find(self, latent: Latent) -> Tensor:
+        """Return the style vectors of a place, ``[1, num_ws, w_dim]``, without truncation."""
+        return place_to_ws(self.G, latent) if self._places is None else self._places(latent)
+
+    def noise_behind(self, latent: Latent) -> Tensor | None:
+        """Return the input noise ``z [1, z_dim]`` of a whole seed; None for places that have none (between seeds, kept styles)."""
+        if latent.ws or latent.x != round(latent.x) or latent.y != round(latent.y):
+            return None
+        return seed_to_z([seed_of(latent)], self.G.z_dim)
+
+    def map(self, z: Tensor, classes: Classes) -> Tensor:
+        """Map one input noise ``[1, z_dim]`` to style vectors ``[1, num_ws, w_dim]``."""
+        c = class_vector(classes, self.G.c_dim).to(self.device) if self.G.c_dim or classes else None
+        with torch.no_grad():
+            ws: Tensor = self.G.mapping(z.to(self.device, torch.float32), c)
+        return ws
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        device: torch.device = self.G.w_avg.device
+        return device
+
+    @property
+    def center(self) -> Tensor:
+        """The average style, ``[w_dim]``."""
+        return self.G.w_avg
+
+    @cached_property
+    def deviation(self) -> Tensor:
+        """The standard deviation of styles, ``[num_ws, w_dim]``, from fixed seeds."""
+        probes = torch.cat([self.map(seed_to_z([seed], self.G.z_dim), ()) for seed in range(PROBES)])
+        return probes.std(0).clamp_min(1e-6)
+
+    @cached_property
+    def pulse(self) -> Tensor:
+        """Where adding 1 to every coordinate of z leads in W, ``[1, num_ws, w_dim]``: the mean way, with its usual length."""
+        steps = []
+        for seed in range(PULSE_PROBES):
+            z = seed_to_z([seed], self.G.z_dim)
+            steps.append(self.map(z + PULSE_STEP, ()) - self.map(z, ()))
+        ways = torch.cat(steps)
+        mean = ways.mean(0, keepdim=True)
+        way: Tensor = mean * (ways.flatten(1).norm(dim=1).mean() / mean.norm().clamp_min(1e-12)) / PULSE_STEP
+        return way
+
+
+def mix_classes(first: Classes, second: Classes, u: float, c_dim: int = 0) -> Classes:
+    """Mix class weights; no weights mean the average class, which needs to know how many there are (else the nearer side wins)."""
+    if first == second or u <= 0:
+        return first
+    if u >= 1:
+        return second
+    if not (first and second) and not c_dim:
+        return first if u < 0.5 else second
+    a, b = (_full(pairs, c_dim) for pairs in (first, second))
+    return tuple((index, (1 - u) * a.get(index, 0.0) + u * b.get(index, 0.0)) for index in sorted(a.keys() | b.keys()))
+
+
+def _full(pairs: Classes, c_dim: int) -> dict[int, float]:
+    total = sum(weight for _, weight in pairs)
+    if total <= 0:
+        return dict.fromkeys(range(c_dim), 1 / max(c_dim, 1))
+    return {index: weight / total for index, weight in pairs}
