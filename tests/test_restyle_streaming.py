@@ -41,7 +41,7 @@ def photo(height, width, seed=0):
 def network(seed=0, **config):
     net = ResnetTranslator(**{"ngf": 3, "n_blocks": 2, **config})
     generator = torch.Generator().manual_seed(seed)
-    init_weights(net, gain=0.3, generator=generator)
+    init_weights(net, gain=0.08 if config.get("norm") == "none" else 0.3, generator=generator)
     with torch.no_grad():
         for layer in net.modules():
             if isinstance(layer, torch.nn.Conv2d) and layer.bias is not None:
@@ -92,3 +92,29 @@ def test_stored_statistics_of_a_batch_norm_are_followed_too():
 def test_streamed_equals_untiled_for_networks_of_the_original_tools(shared_fixtures, name, size, strip_pixels):
     net, image = load(shared_fixtures / f"{name}.pth"), photo(*size)
     assert (streamed(net, image, strip_pixels) - untiled(net, image)).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("config", KINDS, ids=lambda config: " ".join(map(str, config.values())) or "cyclegan")
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(st.integers(12, 50), st.integers(12, 40), st.integers(1, 2000), st.sampled_from([Memory, Spool, None]))
+def test_the_fast_pieces_give_the_same_for_every_strip(config, height, width, strip_pixels, keep):
+    from studio.accel.translators import FastResnet
+    from studio.restyle.fast import FastParts
+
+    net, image = network(**{"ngf": 8, **config}), photo(height, width)
+    got = streamed(net, image, strip_pixels, keep, parts=FastParts(FastResnet(net, torch.float32)))
+    assert (got - untiled(net, image)).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("config", [{}, {"downsample": "antialias", "upsample": "antialias"}, {"upsample": "resize"}])
+def test_the_fast_pieces_in_half_precision_give_what_the_fast_path_gives_at_once(config):
+    from studio.accel.compare import psnr
+    from studio.accel.translators import FastResnet
+    from studio.restyle.fast import FastParts
+
+    net, image = network(**{"ngf": 16, **config}), photo(120, 140)
+    fast = FastResnet(net, torch.bfloat16)
+    picture = Photo(net, image)
+    whole = fast(picture.rows(0, picture.height))
+    got, wanted = streamed(net, image, 3000, parts=FastParts(fast)), untiled(net, image)
+    assert psnr(got, wanted) > psnr(whole, wanted) - 0.5

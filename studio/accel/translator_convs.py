@@ -60,9 +60,13 @@ class Stage:
             own: Whether a batch norm uses the picture's own statistics.
             size: Height and width of what counts in the result, where that is not all.
         """
-        tensors = [conv(x).contiguous(memory_format=torch.channels_last) for conv in self.convs]
-        values = self._parities(tensors) if self.is_split else Values.dense(tensors[0], size)
+        values = self.values(x, size)
         return Raw(values, self.norm.affine(values, own=own))
+
+    def values(self, x: Tensor, size: tuple[int, int] | None = None) -> Values:
+        """Convolve without looking at the norm; see above."""
+        tensors = [conv(x).contiguous(memory_format=torch.channels_last) for conv in self.convs]
+        return self._parities(tensors) if self.is_split else Values.dense(tensors[0], size)
 
     def _parities(self, tensors: list[Tensor]) -> Values:
         """Say where the four parities of a transposed convolution lie in what its ordinary convolutions gave."""

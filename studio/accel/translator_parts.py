@@ -5,7 +5,7 @@ See ``translators.py`` for what they are put together to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -71,6 +71,12 @@ class Values:
         """The type of the values."""
         return self.tensors[0].dtype
 
+    def rows(self, first: int, count: int) -> Values:
+        """Describe some of the rows of one plane."""
+        assert not self.split
+        offset = first * self.pitch * self.tensors[0].element_size()
+        return replace(self, addresses=[address + offset for address in self.addresses], height=count)
+
 
 class Norm:
     """A norm as a scale and a shift per channel: fixed ones, or from the picture's own statistics."""
@@ -94,20 +100,33 @@ class Norm:
     def _pad(self, values: Tensor) -> Tensor:
         return F.pad(values, (0, self.channels - values.shape[0])).clone()
 
+    def measures(self, own: bool) -> bool:
+        """Say whether the norm takes the values' own statistics, where a batch norm does so if ``own``."""
+        return self.can_measure and (own or not self.can_recall)
+
     def affine(self, values: Values, *, own: bool) -> Tensor:
         """Return scale and shift, ``[2, channels]``: from the values themselves where the norm measures and ``own`` asks."""
-        if not self.can_measure or (self.can_recall and not own):
+        if not self.measures(own):
             return self.fixed
-        kernels, rows, width = KERNELS[values.dtype], values.height >> values.split, values.width >> values.split
-        total_rows = rows << 2 * values.split
-        reference = values.tensors[0][0, : self.channels, 0, 0].float()
-        sums = torch.empty(total_rows, 2, self.channels)
-        sizes = (rows, width, self.channels, values.pixel, values.pitch)
-        kernels.sums(total_rows, *values.addresses, reference, sums, *sizes)
+        reference, sums, count = sum_rows(values, self.channels)
         affine = torch.empty(2, self.channels)
-        counts = (total_rows, self.channels, total_rows * width, self.eps)
-        kernels.finish(self.channels, sums, reference, self.weight, self.offset, affine, *counts, grain=LANES)
+        counts = (len(sums), self.channels, count, self.eps)
+        KERNELS[values.dtype].finish(self.channels, sums, reference, self.weight, self.offset, affine, *counts, grain=LANES)
         return affine
+
+
+def sum_rows(values: Values, channels: int) -> tuple[Tensor, Tensor, int]:
+    """Sum ``v - k`` and its square for each row and channel.
+
+    Returns:
+        ``k [channels]``, the sums ``[rows, 2, channels]`` (all float32), and how many values each channel has in all.
+    """
+    rows, width = values.height >> values.split, values.width >> values.split
+    total_rows = rows << 2 * values.split
+    reference = values.tensors[0][0, :channels, 0, 0].float()
+    sums = torch.empty(total_rows, 2, channels)
+    KERNELS[values.dtype].sums(total_rows, *values.addresses, reference, sums, rows, width, channels, values.pixel, values.pitch)
+    return reference, sums, total_rows * width
 
 
 @dataclass(frozen=True)

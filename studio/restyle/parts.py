@@ -63,6 +63,7 @@ class Rows(Protocol):
     """An activation that can be asked for any of its rows."""
 
     height: int
+    width: int
 
     def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
         """Return rows ``top .. bottom - 1`` with a margin, ``[1, C, n, W]``, channels last."""

@@ -190,7 +190,7 @@ def _run(
     strip_pixels: int,
 ) -> Steps[Image]:
     """Run the network on a picture at the picture's own size, the way that fits."""
-    parts = _parts(net, forward)
+    parts = _parts(forward)
     itemsize = 4 if parts is None else parts.dtype.itemsize
     plan = memory.plan(net, *image.shape[:2], max_memory=max_memory, itemsize=itemsize, in_pieces=gain != 1)
     if note is not None and plan.note:
@@ -218,11 +218,15 @@ def _no_grad(steps: Any) -> Steps[None]:
         yield share
 
 
-def _parts(net: Translator, forward: Forward | None) -> Parts | None:
+def _parts(forward: Forward | None) -> Parts | None:
     """Return the pieces that a fast path is made of, if it has any."""
-    pieces = getattr(forward, "pieces", None)
-    found: Parts | None = pieces() if pieces is not None else None
-    return found
+    way = getattr(forward, "way", forward)
+    if not hasattr(way, "stages") or not hasattr(way, "closing"):
+        return None
+    from studio.restyle.fast import FastParts
+
+    fast: Any = way
+    return FastParts(fast)
 
 
 def _tiled(net: Any, picture: Photo, tile: int) -> Any:

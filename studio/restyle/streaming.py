@@ -91,8 +91,9 @@ class _Kept:
 
     align = 1
 
-    def __init__(self, parts: Parts, store: Store, height: int, offset: int = 0) -> None:
-        self.parts, self.store, self.height, self.offset = parts, store, height, offset
+    def __init__(self, parts: Parts, store: Store, size: tuple[int, int], offset: int = 0) -> None:
+        self.parts, self.store, self.offset = parts, store, offset
+        self.height, self.width = size
 
     def raw(self, top: int, bottom: int) -> Raw:
         return self.parts.view(self.store.rows(top + self.offset, bottom + self.offset))
@@ -102,7 +103,8 @@ class _Activation:
     """The normalised values of a stage, or (``affine`` None, ``slope`` 1) what was stored as an activation."""
 
     def __init__(self, source: _Convolved | _Kept, affine: Any, slope: float = 0.0) -> None:
-        self.source, self.affine, self.slope, self.height = source, affine, slope, source.height
+        self.source, self.affine, self.slope = source, affine, slope
+        self.height, self.width = source.height, source.width
 
     def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
         align = self.source.align
@@ -115,7 +117,8 @@ class _Blurred:
     """The normalised values of a stage, halved by blur-pool."""
 
     def __init__(self, source: _Convolved | _Kept, affine: Any) -> None:
-        self.source, self.affine, self.height = source, affine, source.height // 2
+        self.source, self.affine = source, affine
+        self.height, self.width = source.height // 2, source.width // 2
 
     def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
         parts, cut = self.source.parts, 1 if top else 0
@@ -126,10 +129,11 @@ class _Blurred:
 class _Trunk:
     """What the residual blocks add to. A block's result is added when its rows are first asked for."""
 
-    def __init__(self, parts: Parts, values: Memory, spare: Memory, height: int) -> None:
-        self.parts, self.values, self.spare, self.height = parts, values, spare, height
+    def __init__(self, parts: Parts, values: Memory, spare: Memory, size: tuple[int, int]) -> None:
+        self.parts, self.values, self.spare = parts, values, spare
+        self.height, self.width = size
         self.affine: Any = None
-        self.done = height
+        self.done = self.height
 
     def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
         self.add_until(bottom)
@@ -203,7 +207,7 @@ class _Run:
                 _put(parts, store, top, bottom, raw)
             del raw
             yield cost * share
-        source = values if store is None else _Kept(parts, store, values.height)
+        source = values if store is None else _Kept(parts, store, (values.height, values.width))
         return source, parts.affine(values.stage, moments)
 
     def _down(self, act: Rows, level: int) -> Steps[Rows]:
@@ -221,7 +225,7 @@ class _Run:
         for top, bottom, share in self._strips(blurred.height, self.layout.strip_pixels >> (level + 1)):
             store.put(top, blurred.rows(top, bottom))
             yield DOWN_COST * share
-        return _Activation(_Kept(parts, store, blurred.height), None, 1.0)
+        return _Activation(_Kept(parts, store, (blurred.height, blurred.width)), None, 1.0)
 
     def _spare(self, stage: int) -> Memory:
         """Return the second of the two maps that are held whole: a row higher than the first, see :meth:`_block`."""
@@ -238,7 +242,7 @@ class _Run:
         source = act.source if isinstance(act, _Activation) else None
         spare = source.store if isinstance(source, _Kept) else self._spare(self.downs)
         assert isinstance(spare, Memory)
-        trunk = _Trunk(parts, values, spare, height)
+        trunk = _Trunk(parts, values, spare, (height, width))
         for block in range(self.blocks):
             yield from self._block(trunk, 1 + self.downs + 2 * block)
         trunk.add_until(height)
@@ -250,7 +254,7 @@ class _Run:
         parts, spare, height = self.parts, trunk.spare, trunk.height
         affine = None
         for step in (0, 1):
-            source = _Activation(_Kept(parts, spare, height, 1), affine) if step else trunk
+            source = _Activation(_Kept(parts, spare, (height, trunk.width), 1), affine) if step else trunk
             is_measured, moments = parts.measures(stage + step, self.layout.own), None
             for top, bottom, share in self._strips(height, self.layout.strip_pixels, align=4):
                 raw = parts.convolve(stage + step, source, top, bottom)
