@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from toys import save_toy
+from toys import save_toy, toy_stylegan2
 from typer.testing import CliRunner
 
 from studio import checkpoints, paths
@@ -57,3 +57,13 @@ def test_a_translator_without_its_second_folder_is_refused(folder):
     result = run("cyclegan", folder, "--minutes", 1)
     assert result.exit_code == 1
     assert "two folders" in result.output
+
+
+def test_a_model_is_tuned_by_its_name_and_the_command_says_what_starts_afresh(folder):
+    save_toy(paths.models_folder(), "mine", toy_stylegan2(8))
+    result = run("stylegan2", folder, "--start-from", "mine", "--name", "tuned", "--batch", 4, "--kimg", 0.008)
+    assert result.exit_code == 0, result.output
+    assert "Starts from mine (stylegan2, 8 px)." in result.output
+    assert "no discriminator: a fresh one starts" in result.output
+    assert "the 2 of the folders are new to it" in result.output
+    assert "fine-tuned from mine" in checkpoints.load("tuned").card.origin

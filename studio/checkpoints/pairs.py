@@ -16,6 +16,7 @@ from studio.checkpoints.formats import recognise
 from studio.checkpoints.formats.discriminators import read_discriminator, read_unaveraged
 from studio.checkpoints.loader import network_from
 from studio.checkpoints.opening import named_errors, opened
+from studio.checkpoints.safetensors_io import HEADER, looks_like_safetensors, parse_own_header, read_safetensors
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,12 @@ def load_pair(path: Path) -> Pair:
         if generator.config != averaged.config:
             generator = averaged
         return Pair(averaged, generator, None if judge is None else assemble(judge, file_bytes=source.size))
+
+
+def is_training_state(path: Path) -> bool:
+    """Tell whether a file is the state of a training run (all its networks and optimisers), not a model."""
+    with named_errors(path.name), opened(path) as source:
+        if not looks_like_safetensors(source.data):
+            return False
+        text = read_safetensors(source.data)[1].get(HEADER)
+        return text is not None and "scalars" in parse_own_header(text)

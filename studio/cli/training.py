@@ -65,7 +65,7 @@ def train(
         resolution=resolution,
         batch=batch,
         seed=seed,
-        start_from=start_from,
+        start_from=str(Path(start_from).resolve()) if start_from and Path(start_from).exists() else start_from,
         freeze_d=freeze_d,
         fade_kimg=fade_kimg,
         augment=augment,
@@ -108,11 +108,23 @@ def _start(settings: Settings) -> Path:
     runtime.tune_allocator()
     folder = run_folder(settings)
     if not folder.states():
+        for sentence in _origin(settings):
+            typer.echo(sentence, err=True)
         typer.echo("Measuring this computer ...", err=True)
         found = forecast(settings)
         speed = f"{found.images_per_second:.1f} pictures a second"
         typer.echo(f"{speed}: {found.kimg:.1f} kimg in {found.minutes:.0f} minutes. {found.words}", err=True)
     return folder.path
+
+
+def _origin(settings: Settings) -> list[str]:
+    """Say what a run takes over from a model, where it starts from one."""
+    from studio.training import presets, start
+
+    if not settings.start_from or settings.family in presets.TRANSLATORS:
+        return []
+    resolved = presets.resolve(settings)
+    return start.sentences(resolved, presets.load_pictures(resolved, resolved.data).classes)
 
 
 def _run(settings: Settings) -> Tick:

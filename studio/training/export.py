@@ -16,7 +16,7 @@ from studio.checkpoints import ModelCard, save
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
 from studio.models import common
-from studio.training import presets, translator_presets
+from studio.training import presets, start, translator_presets
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.training.trainer import Scalars, restore_network, to_image
@@ -44,16 +44,16 @@ def read_run(folder: Path, *, best: bool = False) -> tuple[Settings, dict[str, T
     return settings, *found
 
 
-def networks(settings: Settings, tensors: Mapping[str, Tensor]) -> dict[str, nn.Module]:
+def networks(settings: Settings, tensors: Mapping[str, Tensor], scalars: Scalars) -> dict[str, nn.Module]:
     """Rebuild the averaged networks of a state: one generator or translator under the empty name, and CycleGAN's ``inverse``."""
     if settings.family in presets.TRANSLATORS:
         parts = {"": "average_forward"} | ({"inverse": "average_backward"} if settings.family == "cyclegan" else {})
         description = translator_presets.translator(settings)
     else:
         parts = {"": "G_ema"}
-        embed = tensors.get("G_ema/mapping.embed.weight")
-        colours = tensors[f"G_ema/synthesis.b{settings.resolution}.torgb.weight"].shape[0]
-        description = presets.generator(settings, c_dim=0 if embed is None else embed.shape[1], channels_out=colours)
+        c_dim = len(scalars.get("classes", ()))
+        colours = scalars.get("img_channels") or tensors[f"G_ema/synthesis.b{settings.resolution}.torgb.weight"].shape[0]
+        description = presets.generator(settings, c_dim=c_dim, channels_out=colours, started=start.origin(settings))
     built = {}
     for name, prefix in parts.items():
         network = common.build(*description).eval().requires_grad_(False)
@@ -96,10 +96,12 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
         The files written.
     """
     settings, tensors, header = read_run(folder, best=best)
+    settings = replace(settings, folder=str(folder))
+    card = start.credited(card, start.origin(settings))
     direction = card.direction or translator_presets.words(settings)
     classes = tuple(header["scalars"].get("classes", ()))
     files = []
-    for suffix, network in networks(settings, tensors).items():
+    for suffix, network in networks(settings, tensors, header["scalars"]).items():
         name = f"{settings.name}-{suffix}" if suffix else settings.name
         written = replace(
             card,

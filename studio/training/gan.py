@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from studio import latents
 from studio.models import common
-from studio.training import augment, families, growth, losses, metrics, presets
+from studio.training import augment, families, growth, losses, metrics, presets, start
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
 from studio.training.team import Team
@@ -59,9 +59,12 @@ class GanTrainer:
         self.share = self.batch // team.size
         self.d_steps = presets.require(settings.d_steps)
         self.images_per_step = self.batch * self.d_steps
+        self.origin = start.origin(settings)
+        self.rest_pictures = start.rest_pictures(self.origin, self.c_dim)
+        channels = pictures.channels
         with fresh_weights(settings.seed):
-            self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=pictures.channels))
-            self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=pictures.channels))
+            self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=channels, started=self.origin))
+            self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=channels, started=self.origin))
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         self.z_dim = presets.require(settings.z_dim)
         self.style_mixing = presets.require(settings.style_mixing) if self.G.num_ws > 1 else 0.0
@@ -75,14 +78,19 @@ class GanTrainer:
         self.signs: list[float] = []
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
+        start.check_freeze(self.D, settings.freeze_d)
 
     def _build(self, description: tuple[str, common.Config]) -> Any:
         """Build a network on the device; what it has besides parameters is up to its protocol (``models/common.py``)."""
         return channels_last(common.build(*description), self.device).train()
 
     def begin(self) -> None:
-        """Start from another run's networks where the settings name one."""
-        if self.settings.start_from:
+        """Start from a model or from another run's networks where the settings name one."""
+        if self.origin is not None:
+            start.fill(self.origin, self.G, self.G_ema, self.D, self.pictures.classes[: self.c_dim])
+            if self.team.is_first:
+                start.remember(self.settings, self.origin)
+        elif self.settings.start_from:
             self.fade = growth.grow(self.G, self.G_ema, self.D, growth.read_start(self.settings.start_from))
             if self.fade is not None:
                 self.fade.to(self.device)
@@ -101,7 +109,8 @@ class GanTrainer:
             values |= self._improve_d(real, real_c, fake.detach(), fake_c, random)
             if self.penalty_interval > 1 and clock.step % self.penalty_interval == 0:
                 values |= self._regularise_d(real, real_c, fake.detach(), random)
-        values |= self._improve_g(fake, fake_c, real, real_c, random)
+        if clock.cur_nimg >= self.rest_pictures or clock.progress >= start.REST_SHARE:
+            values |= self._improve_g(fake, fake_c, real, real_c, random)
         if self.settings.path_length_weight and clock.step % self.settings.path_length_interval == 0:
             values["path_length"] = self._regularise_g(random)
         values = self.team.average_values(values)
@@ -122,7 +131,7 @@ class GanTrainer:
                 group["lr"] = group["full_lr"] * (1 - (1 - floor) * max(0.0, 2 * progress - 1))
 
     def _real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        indices = self.draw.indices(self.batch, random.numpy)[self.team.share(self.batch)]
+        indices = self.draw.indices(self.batch, random.numpy)[self.team.share(self.batch).numpy()]
         real = to_float(self.pictures.batch(indices), self.device)
         if self.settings.mirror:
             flip = random.uniform(len(real)).lt(0.5).to(self.device)
@@ -141,7 +150,7 @@ class GanTrainer:
 
     def _drawn_classes(self, n: int, random: StepRandom) -> Tensor | None:
         """Draw classes for ``n`` pictures of the team and return this member's, one-hot."""
-        return self._one_hot(self.draw.labels(n, random.numpy)[self.team.share(n)]) if self.c_dim else None
+        return self._one_hot(self.draw.labels(n, random.numpy)[self.team.share(n).numpy()]) if self.c_dim else None
 
     def _styles(self, n: int, c: Tensor | None, random: StepRandom) -> Tensor:
         """Map latents to styles; where the family mixes, two latents meet at a random layer of most pictures."""
@@ -166,7 +175,7 @@ class GanTrainer:
 
     def _improve_d(self, real: Tensor, real_c: Tensor | None, fake: Tensor, fake_c: Tensor | None, random: StepRandom) -> dict[str, float]:
         """Take one step of the discriminator; penalties that come every step are part of it."""
-        self.D.requires_grad_(True)
+        start.release(self.D, self.settings.freeze_d)
         real, fake = self.augment(real, random), self.augment(fake, random)
         real_logits, fake_logits = self._logits(real, real_c), self._logits(fake, fake_c)
         loss = self.objective.d_loss(real_logits, fake_logits)
@@ -222,8 +231,10 @@ class GanTrainer:
         optimizer.step()
 
     def _ema_weight(self, clock: Clock) -> float:
-        """Return how far the average moves; its half-life is ``ema_kimg``, shorter near the start (5 % of what was seen)."""
-        half_life = min(presets.require(self.settings.ema_kimg) * 1000, max(clock.cur_nimg, 1) * 0.05)
+        """Return how far the average moves; its half-life is ``ema_kimg``, shorter near a fresh start (5 % of what was seen)."""
+        half_life = presets.require(self.settings.ema_kimg) * 1000
+        if self.origin is None:
+            half_life = min(half_life, max(clock.cur_nimg, 1) * 0.05)
         return float(1 - 0.5 ** (self.images_per_step / max(half_life, 1e-8)))
 
     def _adapt(self, real_sign: float) -> None:
@@ -248,7 +259,8 @@ class GanTrainer:
             "augment_p": self.augment.p,
             "signs": list(self.signs),
             "mean_length": self.mean_length,
-            "classes": list(self.pictures.classes),
+            "classes": list(self.pictures.classes[: self.c_dim]),
+            "img_channels": self.pictures.channels,
         }
 
     def load_state(self, tensors: Mapping[str, Tensor], scalars: Scalars) -> None:
@@ -268,8 +280,8 @@ class GanTrainer:
         """Make ``n`` pictures of the averaged generator from fixed seeds, classes in turn: uint8 ``[n, H, W, C]`` and labels."""
         labels = np.arange(n) % max(1, self.c_dim)
         images = []
-        for start in range(0, n, self.images_per_step):
-            part = range(start, min(n, start + self.images_per_step))
+        for begin in range(0, n, self.images_per_step):
+            part = range(begin, min(n, begin + self.images_per_step))
             z = latents.seed_to_z([first_seed + i for i in part], self.z_dim).to(self.device)
             with self._autocast():
                 ws = self.G_ema.mapping(z, self._one_hot(labels[part.start : part.stop])).float()
@@ -302,9 +314,9 @@ class GanTrainer:
     def _drawn(self, labels: np.ndarray) -> UInt8:
         """Make one untruncated picture per label from fixed latents."""
         images = []
-        for start in range(0, len(labels), self.images_per_step):
-            part = labels[start : start + self.images_per_step]
-            z = latents.seed_to_z(list(range(start, start + len(part))), self.z_dim).to(self.device)
+        for begin in range(0, len(labels), self.images_per_step):
+            part = labels[begin : begin + self.images_per_step]
+            z = latents.seed_to_z(list(range(begin, begin + len(part))), self.z_dim).to(self.device)
             with self._autocast():
                 ws = self.G_ema.mapping(z, self._one_hot(part)).float()
                 images.append(to_image(self.G_ema.synthesis(ws, noise_mode="const")))

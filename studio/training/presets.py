@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from studio.errors import TrainingError
 from studio.models.common import Config
-from studio.training import data, families, translator_presets
+from studio.training import data, families, start, translator_presets
 from studio.training.settings import Settings
 from studio.training.settings import require as require
 from studio.training.team import Team
@@ -50,6 +50,7 @@ def resolve(settings: Settings) -> Settings:
 
 def _resolve_gan(settings: Settings) -> Settings:
     """Fill in what the family's table says, and the numbers that follow from resolution and batch."""
+    settings = start.adopt(settings)
     family = families.FAMILIES[settings.family]
     resolution = settings.resolution or family.resolution
     if resolution < 8 or resolution & (resolution - 1):
@@ -73,14 +74,17 @@ def _or(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def generator(settings: Settings, *, c_dim: int, channels_out: int) -> tuple[str, Config]:
-    """Return family and configuration of the generator."""
+def generator(settings: Settings, *, c_dim: int, channels_out: int, started: start.Origin | None = None) -> tuple[str, Config]:
+    """Return family and configuration of the generator; ``started`` is what a fine-tuned run comes from."""
+    if started is not None:
+        return started.generator(c_dim, channels_out)
     return families.FAMILIES[settings.family].generator(settings, c_dim, channels_out)
 
 
-def discriminator(settings: Settings, *, c_dim: int, channels_in: int) -> tuple[str, Config]:
-    """Return family and configuration of the discriminator."""
-    return families.FAMILIES[settings.family].discriminator(settings, c_dim, channels_in)
+def discriminator(settings: Settings, *, c_dim: int, channels_in: int, started: start.Origin | None = None) -> tuple[str, Config]:
+    """Return family and configuration of the discriminator; ``started`` is what a fine-tuned run comes from."""
+    described = families.FAMILIES[settings.family].discriminator(settings, c_dim, channels_in)
+    return described if started is None else started.discriminator(described, c_dim)
 
 
 def load_pictures(
