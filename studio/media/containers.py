@@ -1,4 +1,4 @@
-"""Where PNG, JPEG and WebP keep their metadata: finding it, putting it in, taking out what is damaged.
+"""Where PNG, JPEG, WebP and GIF keep their metadata: finding it, putting it in, taking out what is damaged.
 
 Extended XMP in JPEG is as in the XMP specification part 3 (2016), section 1.1.3.1. No pixel is decoded here.
 Lengths in a file are untrusted: every step is checked against the data, and the number of steps has an end.
@@ -15,6 +15,7 @@ from studio.media.marks import MAX_TEXT_BYTES, RECIPE_KEYWORD, XMP_KEYWORD, Foun
 
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION_SEGMENT = b"http://ns.adobe.com/xmp/extension/\0"
+_GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _SEGMENT_ROOM = 65_000
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PARTS = 200_000
@@ -44,14 +45,36 @@ def insert_jpeg_segments(jpeg: bytes, segments: bytes) -> bytes:
 
 
 def read_metadata(data: bytes) -> Found:
-    """Find recipe and marks in the bytes of a PNG, JPEG or WebP file; anything else, or damaged, gives nothing."""
+    """Find recipe and marks in the bytes of a PNG, JPEG, WebP or GIF file; anything else, or damaged, gives nothing."""
     if data.startswith(_PNG_SIGNATURE):
         return _read_png(data)
     if data.startswith(b"\xff\xd8"):
         return _read_jpeg(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _read_webp(data)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return _read_gif(data)
     return Found()
+
+
+def gif_blocks(*, composite: bool, recipe: str | None, comment: str = "") -> bytes:
+    """Build the blocks that go before the last byte of a GIF: the XMP packet, and a comment that other viewers show."""
+    trailer = bytes([1, *range(255, -1, -1), 0])
+    blocks = _GIF_XMP + xmp_packet(composite=composite, recipe=recipe) + trailer
+    text = comment.encode("ascii", "replace")[:255]
+    return blocks + (b"\x21\xfe" + bytes([len(text)]) + text + b"\0" if text else b"")
+
+
+def png_text_chunks(*, composite: bool, recipe: str | None, summary: str = "") -> bytes:
+    """Build the iTXt chunks of a PNG that another library wrote: mark, recipe and a line for other viewers."""
+    texts = {XMP_KEYWORD: xmp_packet(composite=composite)}
+    if recipe is not None:
+        texts |= {RECIPE_KEYWORD: recipe.encode(), "parameters": summary.encode()}
+    chunks = []
+    for keyword, text in texts.items():
+        content = b"iTXt" + keyword.encode() + b"\0\0\0\0\0" + text
+        chunks.append(struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content)))
+    return b"".join(chunks)
 
 
 def strip_png_text(data: bytes) -> bytes:
@@ -160,6 +183,14 @@ def _read_webp(data: bytes) -> Found:
         has_c2pa = has_c2pa or name == b"C2PA"
         position += 8 + length + (length & 1)
     return Found(find_recipe(xmp), find_marks(xmp, has_c2pa=has_c2pa))
+
+
+def _read_gif(data: bytes) -> Found:
+    """Read the last XMP block; its packet is text up to the first byte that ends a run of GIF's sub-blocks."""
+    place = data.rfind(_GIF_XMP)
+    start = place + len(_GIF_XMP)
+    packet = data[start : start + MAX_TEXT_BYTES].partition(b"\x01\xff\xfe")[0] if place >= 0 else b""
+    return Found(find_recipe(packet), find_marks(packet, has_c2pa=False))
 
 
 def _app1(content: bytes) -> bytes:

@@ -58,6 +58,26 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         sync_folder(target.parent)
 
 
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a temporary file for a library that opens files itself; otherwise as :func:`atomic_write`.
+
+    Yields:
+        An empty file beside ``path``. What is in it when the block ends takes the place of ``path``.
+
+    Raises:
+        MediaError: As in :func:`atomic_write`.
+    """
+    target = Path(path)
+    with explained(target), _part_file(target) as (file, part):
+        file.close()
+        yield part
+        with part.open("r+b") as written:
+            _finish(written)
+        part.replace(target)
+        sync_folder(target.parent)
+
+
 def create_exclusive(folder: Path, names: Iterable[str], data: bytes) -> Path:
     """Write ``data`` atomically under the first of ``names`` that no other process has taken; never overwrite.
 

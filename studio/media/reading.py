@@ -31,7 +31,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 512 << 20
 
-_UNUSABLE = (
+UNUSABLE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -196,7 +196,7 @@ def _refusals(label: str) -> Iterator[None]:
         raise MediaError(f"{label} has more than 178 million pixels, more than can be opened. Make it smaller first.") from error
     except MemoryError as error:
         raise MediaError(f"{label}: not enough memory to open it. Close other programs or make it smaller.") from error
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         raise MediaError(f"{label} is damaged or cut short. Save or download it again.", detail=repr(error)) from error
 
 
@@ -257,14 +257,14 @@ def _count_frames(data: bytes, file: Image.Image) -> int:
     try:
         with Image.open(io.BytesIO(data), formats=[str(file.format)]) as counter:
             return int(getattr(counter, "n_frames", 1))
-    except _UNUSABLE:
+    except UNUSABLE:
         return 1
 
 
 def _orientation(file: Image.Image) -> int:
     try:
         return int(file.getexif().get(0x0112, 1))
-    except _UNUSABLE:
+    except UNUSABLE:
         return 1
 
 
@@ -272,5 +272,5 @@ def _upright(file: Image.Image) -> Image.Image:
     """Turn the picture as its EXIF says; a damaged EXIF block turns nothing."""
     try:
         return ImageOps.exif_transpose(file)
-    except _UNUSABLE:
+    except UNUSABLE:
         return file.copy()
