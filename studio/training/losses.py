@@ -120,6 +120,11 @@ def identity(img: Tensor, same: Tensor) -> Tensor:
     return F.l1_loss(same, img)
 
 
+def paired_l1(partner: Tensor, made: Tensor) -> Tensor:
+    """Return ``E[|y - G(x)|_1]``: a translation should be its true partner (Isola et al. 2017, eq. 3)."""
+    return F.l1_loss(made, partner)
+
+
 def patch_nce(queries: Tensor, keys: Tensor, temperature: float = 0.07) -> Tensor:
     """Return the patchwise contrastive loss (Park et al. 2020, eq. 3): the key at the same place is right, the others are wrong.
 

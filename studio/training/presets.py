@@ -101,8 +101,18 @@ def load_pictures(
     )
 
 
+def load_pairs(settings: Settings) -> data.Pictures:
+    """Open the decoded pairs of a pix2pix run, the source on the first three channels."""
+    from studio.training.pairs import prepare_pairs
+
+    first, second = ([Path(f) for f in folders] for folders in (settings.data, settings.target))
+    return prepare_pairs(first, second, resolution=require(settings.load_size), direction=settings.direction)
+
+
 def load_all_pictures(settings: Settings) -> list[data.Pictures]:
     """Open every set of pictures of a run; the first time this decodes them into the cache."""
+    if settings.family == "pix2pix":
+        return [load_pairs(settings)]
     return [load_pictures(settings, folders) for folders in (settings.data, settings.target) if folders]
 
 
@@ -115,9 +125,14 @@ def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
     team = team or Team()
     if require(settings.batch) % team.size:
         raise TrainingError(f"batch={settings.batch} cannot be shared evenly by {team.size} processes. Use a multiple of {team.size}.")
+    from studio.training.cut import CutTrainer
     from studio.training.cyclegan import CycleTrainer
     from studio.training.gan import GanTrainer
+    from studio.training.pix2pix import PairTrainer
 
-    if settings.family == "cyclegan":
-        return CycleTrainer(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target), team)
+    if settings.family == "pix2pix":
+        return PairTrainer(settings, load_pairs(settings), team)
+    if settings.family in TRANSLATORS:
+        kind = CycleTrainer if settings.family == "cyclegan" else CutTrainer
+        return kind(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target), team)
     return GanTrainer(settings, load_pictures(settings, settings.data), team)

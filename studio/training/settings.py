@@ -122,8 +122,6 @@ class Settings:
     """Translators: blur before halving (as CUT was published): fewer crawling textures in films, slower to train."""
     zoom: float = 1.0
     """Translators: crops cover up to this many times their side and are shrunk, so that strokes are learnt at more than one size."""
-    judge_augment: str = ""
-    """Translators with few pictures: what changes before the discriminator sees it, any of ``flip,move,cutout,colour``."""
     words: str = ""
     """What a translator does, for its card: ``photo to Monet``; empty: from the names of the folders."""
 

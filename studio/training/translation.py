@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from studio.errors import TrainingError
 from studio.models import common
 from studio.models.translator_layers import init_weights
-from studio.training import losses, metrics, presets
+from studio.training import augment, losses, metrics, presets
 from studio.training.data import Pictures
 from studio.training.fast_norm import speed_up_norms
 from studio.training.growth import read_start
-from studio.training.judge_augment import JudgeAugment
 from studio.training.random_crops import middle_squares, random_crops
 from studio.training.settings import Settings
 from studio.training.team import Team
@@ -90,7 +89,7 @@ class TranslatorTrainer:
         self.dtype = choose_dtype(settings.precision, self.device)
         self.images_per_step = presets.require(settings.batch)
         self.side = presets.require(settings.resolution)
-        self.augment = JudgeAugment(settings.judge_augment)
+        self.augment = augment.make(settings)
         self.networks: dict[str, nn.Module] = {}
         self.averages: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -170,7 +169,7 @@ class TranslatorTrainer:
         drawn = random_crops(
             self.pictures[which], n, side=self.side, zoom=settings.zoom, mirror=settings.mirror, rng=random.numpy
         )  # all members draw alike
-        return to_float(drawn[self.team.share(n)], self.device)
+        return to_float(drawn[self.team.share(n).numpy()], self.device)
 
     def score(self, judge: str, fake: Tensor, random: StepRandom) -> Tensor:
         """Return a discriminator's logits of made pictures, for the translator to learn from; the discriminator stays as it is."""

@@ -11,7 +11,7 @@ from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training.settings import Settings
 
-TRANSLATORS = ("cyclegan",)
+TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix")
 DIRECTIONS = ("AtoB", "BtoA")
 NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
@@ -31,6 +31,8 @@ def resolve(settings: Settings) -> Settings:
     if load_size < resolution:
         raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
     rate = 0.0002 * batch**0.5
+    augment = settings.augment or "none"
+    pipe = settings.augment_pipe or ("translation,cutout" if augment == "diff" else None)
     nce, identity = {"cut": (1.0, 1.0), "fastcut": (4.0, 0.0)}.get(settings.family, (0.0, 0.0))
     return dataclasses.replace(
         settings,
@@ -41,6 +43,8 @@ def resolve(settings: Settings) -> Settings:
         g_lr=rate if settings.g_lr is None else settings.g_lr,
         d_lr=rate if settings.d_lr is None else settings.d_lr,
         ema_kimg=1.0 if settings.ema_kimg is None else settings.ema_kimg,
+        augment=augment,
+        augment_pipe=pipe,
         lambda_nce=nce if settings.lambda_nce is None else settings.lambda_nce,
         lambda_nce_identity=identity if settings.lambda_nce_identity is None else settings.lambda_nce_identity,
     )
@@ -57,6 +61,8 @@ def _check(settings: Settings) -> None:
         raise TrainingError(f"network={settings.network!r} is not known. Use one of: {', '.join(NETWORKS)}.")
     if settings.network == "unet" and settings.family in ("cut", "fastcut"):
         raise TrainingError(f"{settings.family} compares the layers of a resnet; network='unet' has none of them. Leave network out.")
+    if settings.augment == "ada":
+        raise TrainingError("augment='ada' adapts to what a picture generator does. Use diff, fixed or none for a translator.")
     if not 1 <= settings.zoom <= 4:
         raise TrainingError(f"zoom={settings.zoom} is out of range: 1 keeps strokes at one size, 4 is the most.")
 

@@ -63,7 +63,7 @@ def settings_for(family: str, folder: Path) -> Settings:
         )
     return Settings(
         family=family,
-        data=(str(folder / "x"),),
+        data=(str(folder / "x" / "one" if family == "pix2pix" else folder / "x"),),
         target=(str(folder / "y"),),
         name="team",
         resolution=32,
@@ -79,7 +79,7 @@ def settings_for(family: str, folder: Path) -> Settings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["stylegan2", "cyclegan"])
+@pytest.mark.parametrize("family", ["stylegan2", "cyclegan", "fastcut", "pix2pix"])
 def test_two_processes_keep_equal_weights_and_match_one_with_the_whole_batch(family: str, tmp_path: Path) -> None:
     import dataclasses
 
@@ -108,7 +108,8 @@ def test_two_processes_keep_equal_weights_and_match_one_with_the_whole_batch(fam
     one, header = read_tensors(loop.run_folder(alone).states()[-1])
     two, header_two = read_tensors(loop.run_folder(together).states()[-1])
     assert header["step"] == header_two["step"] == 4
-    names = [name for name in one if "optimizer" not in name]
+    names = [name for name in one if "optimizer" not in name and (family == "stylegan2" or name.endswith("weight"))]
+    # A bias before an instance norm changes nothing, so its gradient is rounding, which Adam makes as large as any other.
     assert all(torch.allclose(one[name], two[name], atol=2e-3, rtol=1e-3) for name in names)
 
 
