@@ -238,6 +238,17 @@ def test_names_of_models_are_listed_in_full_however_narrow_the_terminal(model, m
     studio("models", "remove", name, "--yes")
 
 
+def test_bench_of_training_prints_what_is_counted(tmp_path, monkeypatch):
+    from studio import bench_training
+
+    row = bench_training.Row("cyclegan", "fast", "bfloat16", "cpu", 500.0, 8.0, "pairs", 900.0, 4.0)
+    monkeypatch.setattr(bench_training, "run", lambda cases, **kw: iter([[row] for case in cases]))
+    result = studio("bench", "train", "--families", "cyclegan", "--json", tmp_path / "speed.json")
+    assert "8.0 pairs" in result.stdout and "4.0x" in result.stdout
+    assert json.loads((tmp_path / "speed.json").read_text())["rows"][0]["unit"] == "pairs"
+    assert "Use pictures or train" in studio("bench", "naps", code=2).stderr
+
+
 def test_bench_writes_its_table_as_json(tmp_path, monkeypatch):
     from studio import bench
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +12,11 @@ import typer
 from studio.cli import common
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from studio.bench import Row
+    from studio.bench_training import Row as TrainingRow
 
 
 REPORT_WIDTH = 120
@@ -66,29 +68,37 @@ def run_app(
 
 
 def bench(
+    what: Annotated[str, typer.Argument(help="pictures: making and restyling them; train: learning.")] = "pictures",
     against: Annotated[
         Path | None, typer.Option("--against", help="A checkout of the original code, to compare with. Its code is run.")
     ] = None,
-    families: Annotated[str, typer.Option("--families", help="stylegan2, stylegan3-t, stylegan3-r, resnet; several with commas.")] = "",
+    families: Annotated[
+        str, typer.Option("--families", help="stylegan2, stylegan3-t, stylegan3-r, resnet (train: cyclegan); several with commas.")
+    ] = "",
     sizes: Annotated[str, typer.Option("--sizes", help="Only these sizes in pixels: `256,512`.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer runs and no fast paths that need a compiler.")] = False,
     device: common.Device = "auto",
 ) -> None:
-    """Measure how fast networks run here, with random weights.
+    """Measure how fast networks run here, with random weights, or how fast they learn.
 
     For example:
 
     * `studio bench --quick`
 
+    * `studio bench train`
+
     * `studio bench --against ../stylegan3 --families stylegan2,stylegan3-t --sizes 256 --json speed.json`
     """
-    from rich.console import Console
-
     from studio import bench as measures
     from studio.cli.values import parse_seeds
 
     wanted = [name.strip() for name in families.split(",") if name.strip()]
+    if what == "train":
+        _bench_training(wanted, json_file, seconds=10.0 if quick else 30.0, device=device)
+        return
+    if what != "pictures":
+        raise typer.BadParameter("Use pictures or train.", param_hint="WHAT")
     cases = measures.select(wanted, parse_seeds(sizes) if sizes else [])
     rows: list[Row] = []
     with common.progress("Measuring", len(cases)) as advance:
@@ -96,8 +106,7 @@ def bench(
             rows += found
             advance(done)
     about = measures.machine()
-    console = Console()
-    console = console if console.is_terminal else Console(width=REPORT_WIDTH)
+    console = _console()
     console.print(_table(rows))
     for row in rows:
         if row.note:
@@ -105,6 +114,45 @@ def bench(
     console.print(f"One picture at a time on {rows[0].device}; {about['threads']} threads, torch {about['torch']}, {about['system']}.")
     if json_file is not None:
         common.write_json(json_file, measures.to_json(rows))
+
+
+def _bench_training(families: list[str], json_file: Path | None, *, seconds: float, device: str) -> None:
+    """Time the training of some families and print a table."""
+    from studio import bench_training
+    from studio.bench import machine
+
+    cases = bench_training.select(families)
+    rows: list[TrainingRow] = []
+    with common.progress("Training", len(cases)) as advance:
+        for done, found in enumerate(bench_training.run(cases, seconds=seconds, device=device), 1):
+            rows += found
+            advance(done)
+    about, console = machine(), _console()
+    console.print(_training_table(rows))
+    console.print(f"Whole steps on {rows[0].device}; {about['threads']} threads, torch {about['torch']}, {about['system']}.")
+    if json_file is not None:
+        common.write_json(json_file, {"machine": about, "rows": [asdict(row) for row in rows]})
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=REPORT_WIDTH)
+
+
+def _training_table(rows: list[TrainingRow]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for title in ("training", "way", "dtype"):
+        table.add_column(title, no_wrap=True)
+    for title in ("ms per step", "per second", "memory", "ratio"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        speed, memory = f"{row.images_per_second:.1f} {row.unit}", f"{row.peak_megabytes:.0f} MB"
+        table.add_row(row.case, row.precision, row.dtype, f"{row.milliseconds:.0f}", speed, memory, _maybe(row.ratio, "{:.1f}x"))
+    return table
 
 
 def _table(rows: list[Row]) -> Table:

@@ -110,7 +110,8 @@ def test_two_processes_keep_equal_weights_and_match_one_with_the_whole_batch(fam
     assert header["step"] == header_two["step"] == 4
     names = [name for name in one if "optimizer" not in name and (family == "stylegan2" or name.endswith("weight"))]
     # A bias before an instance norm changes nothing, so its gradient is rounding, which Adam makes as large as any other.
-    assert all(torch.allclose(one[name], two[name], atol=2e-3, rtol=1e-3) for name in names)
+    for name in names:  # a bias before a norm has no gradient but rounding, of which Adam makes whole steps
+        assert torch.allclose(one[name], two[name], atol=5e-3 if name.endswith("bias") else 2e-3, rtol=1e-3), name
 
 
 def test_the_shares_of_a_team_are_disjoint_and_keep_deviation_groups_together() -> None:
