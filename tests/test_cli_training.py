@@ -46,6 +46,31 @@ def test_a_name_that_is_taken_is_refused_before_any_work(folder):
     assert (paths.models_folder() / "mine.safetensors").read_bytes() == before
 
 
+def test_pairs_become_a_translator_that_restyles_and_says_what_it_does(folder, tmp_path):
+    from studio.restyle.picture import restyle
+
+    for k in range(3):
+        (tmp_path / "outline").mkdir(exist_ok=True)
+        Image.fromarray(np.full((40, 40, 3), 40 * k, np.uint8)).save(tmp_path / "outline" / f"{k}.png")
+        (folder / "square" / f"{k}.png").replace(folder / f"{k}.png")
+    (tmp_path / "outline" / "lonely.png").write_bytes((tmp_path / "outline" / "0.png").read_bytes())
+    options = ("--name", "colourist", "--resolution", 32, "--batch", 2, "--ngf", 4, "--kimg", 0.004, "--words", "outline to tile")
+    result = run("pix2pix", tmp_path / "outline", folder, *options)
+    assert result.exit_code == 0, result.output
+    assert "lonely.png: no partner of this name" in result.output
+    network = checkpoints.load("colourist")
+    assert network.card.direction == "outline to tile"
+    assert restyle(network, np.zeros((50, 70, 3), np.uint8)).shape == (50, 70, 3)
+
+
+def test_folders_without_pairs_are_refused_with_a_way_on(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (folder / "round" / "0.png").replace(tmp_path / "other" / "else.png")
+    result = run("pix2pix", folder, tmp_path / "other", "--minutes", 1)
+    assert result.exit_code == 1
+    assert "train cyclegan or cut" in " ".join(result.output.split())
+
+
 def test_an_unknown_family_is_refused_in_one_sentence(folder):
     result = run("biggestgan", folder)
     assert result.exit_code == 1

@@ -22,9 +22,17 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    family: Annotated[str, typer.Argument(help="stylegan2 (makes pictures) or cyclegan (turns pictures of one kind into another).")],
+    family: Annotated[
+        str,
+        typer.Argument(
+            help="stylegan2 and others make pictures; cyclegan, cut, fastcut and pix2pix (from pairs) turn one kind into another."
+        ),
+    ],
     data: Annotated[str, typer.Argument(help="A folder of pictures, or several with commas between; its sub-folders are classes.")],
-    target: Annotated[str, typer.Argument(help="For cyclegan: the folder of pictures in the wanted style.")] = "",
+    target: Annotated[
+        str,
+        typer.Argument(help="For translators: the folder in the wanted style; for pix2pix the partners, unless DATA holds both halves."),
+    ] = "",
     name: Annotated[str, typer.Option("--name", help="What to call the model. The same name continues its run.")] = "untitled",
     minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after this much training; the schedules stretch to it.")] = None,
     kimg: Annotated[float | None, typer.Option("--kimg", help="Stop after this many thousand pictures.")] = None,
@@ -44,6 +52,29 @@ def train(
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Show every picture mirrored, too.")] = True,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    words: Annotated[str, typer.Option("--words", help="What a translator does, as in 'photo to Monet'; else the folders' names.")] = "",
+    load_size: Annotated[
+        int | None, typer.Option("--load-size", help="Shorter side that pictures are brought to before a translator's crops are cut.")
+    ] = None,
+    zoom: Annotated[
+        float, typer.Option("--zoom", help="Translators: crops cover up to this many times more, so strokes vary in size.")
+    ] = 1.0,
+    network: Annotated[str, typer.Option("--network", help="Translators: resnet (any size, sharp) or unet (sees the whole picture).")] = "",
+    ngf: Annotated[int, typer.Option("--ngf", help="Translators: width of the network; twice the width costs four times the work.")] = 32,
+    n_blocks: Annotated[int, typer.Option("--n-blocks", help="Translators: residual blocks.")] = 6,
+    antialias: Annotated[bool, typer.Option("--antialias", help="Translators: blur before halving; calmer in films, slower.")] = False,
+    direction: Annotated[str, typer.Option("--direction", help="pix2pix: AtoB (first to second, left to right) or BtoA.")] = "AtoB",
+    lambda_cycle: Annotated[
+        float, typer.Option("--lambda-cycle", help="cyclegan: how exactly the way back must restore a picture.")
+    ] = 10.0,
+    lambda_identity: Annotated[float, typer.Option("--lambda-identity", help="cyclegan: how firmly colours stay as they are.")] = 5.0,
+    identity_until: Annotated[
+        float, typer.Option("--identity-until", help="cyclegan: share of the run that keeps colours (0 to 1).")
+    ] = 1.0,
+    lambda_nce: Annotated[
+        float | None, typer.Option("--lambda-nce", help="cut, fastcut: how firmly the scene stays; lower paints more.")
+    ] = None,
+    lambda_l1: Annotated[float, typer.Option("--lambda-l1", help="pix2pix: how exactly the result must be its true partner.")] = 100.0,
 ) -> None:
     """Train a model on your own pictures. Ctrl+C saves and stops; the same command continues.
 
@@ -52,6 +83,10 @@ def train(
     * `studio train stylegan2 my-drawings --name drawings --minutes 60`
 
     * `studio train cyclegan photos paintings --name painter --minutes 120`
+
+    * `studio train cut photos paintings --name painter --augment diff --zoom 1.5 --words "photo to Monet"`
+
+    * `studio train pix2pix outlines photos --name colourist` (equal file names), or `studio train pix2pix pairs` (side by side)
     """
     from studio.training import Settings
 
@@ -72,6 +107,19 @@ def train(
         augment_pipe=augment_pipe,
         mirror=mirror,
         device=device,
+        words=words,
+        load_size=load_size,
+        zoom=zoom,
+        network=network,
+        ngf=ngf,
+        n_blocks=n_blocks,
+        antialias=antialias,
+        direction=direction,
+        lambda_cycle=lambda_cycle,
+        lambda_identity=lambda_identity,
+        identity_until=identity_until,
+        lambda_nce=lambda_nce,
+        lambda_l1=lambda_l1,
     )
     _check_name(settings)
     folder = _start(settings)
@@ -108,6 +156,8 @@ def _start(settings: Settings) -> Path:
     runtime.tune_allocator()
     folder = run_folder(settings)
     if not folder.states():
+        for sentence in _report(settings):
+            typer.echo(sentence, err=True)
         for sentence in _origin(settings):
             typer.echo(sentence, err=True)
         typer.echo("Measuring this computer ...", err=True)
@@ -115,6 +165,13 @@ def _start(settings: Settings) -> Path:
         speed = f"{found.images_per_second:.1f} pictures a second"
         typer.echo(f"{speed}: {found.kimg:.1f} kimg in {found.minutes:.0f} minutes. {found.words}", err=True)
     return folder.path
+
+
+def _report(settings: Settings) -> list[str]:
+    """Read the pictures for the first time, and say for each set how many there are and what was left out."""
+    from studio.training import presets
+
+    return [f"{pictures.report.sentence()}." for pictures in presets.load_all_pictures(presets.resolve(settings))]
 
 
 def _origin(settings: Settings) -> list[str]:

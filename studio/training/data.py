@@ -50,7 +50,7 @@ class Report:
         if self.duplicates:
             parts.append(f"{len(self.duplicates)} duplicates left out")
         if self.broken:
-            parts.append(f"{len(self.broken)} unreadable files left out (first: {self.broken[0][0]}: {self.broken[0][1]})")
+            parts.append(f"{len(self.broken)} files left out (first: {self.broken[0][0]}: {self.broken[0][1]})")
         return ", ".join(parts)
 
 
