@@ -33,7 +33,7 @@ from studio.media import ImageArray, thumbnail
 from studio.model_cache import Loaded, ModelCache
 from studio.recipe import ModelRef, Recipe, Restyle
 from studio.render import BACKDROP, Frame, draw, opaque
-from studio.restyle import restyle as restyle_image
+from studio.restyler import Work, cast, in_turns
 from studio.runners import NEEDS_COMPILER, Preparer, Runner
 from studio.worker import Priority, Worker
 
@@ -150,35 +150,54 @@ class Engine:
         return self._draw(self.generator(recipe.model), recipe, priority, None if recipe.precision == "exact" else recipe.precision)
 
     def restyle(
-        self, recipe: Recipe, image: ImageArray, alpha: ImageArray | None = None, *, priority: Priority = Priority.RESTYLE
+        self,
+        recipe: Recipe,
+        image: ImageArray,
+        alpha: ImageArray | None = None,
+        *,
+        priority: Priority = Priority.RESTYLE,
+        max_memory: int | None = None,
+        progress: Callable[[float], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> ImageArray:
         """Redraw a photo with a translator at the photo's own size, in the recipe's precision (``auto``: the fastest way).
+
+        A large photo takes many turns, between which previews are drawn.
 
         Args:
             recipe: ``model``, ``restyle`` and ``precision`` are read.
             image: ``uint8 [H, W, 3]`` RGB.
             alpha: ``uint8 [H, W]`` opacity, which passes through.
             priority: Whose turn it takes.
+            max_memory: Most memory to use, in bytes; None: what is free.
+            progress: Told the share that is done, 0 to 1.
+            should_stop: Asked between turns whether nobody wants the result any more.
+            note: Told, in a sentence, what was done otherwise than asked.
 
         Returns:
             ``uint8 [H, W, 3]``, or ``[H, W, 4]`` when ``alpha`` is given.
 
         Raises:
             StudioError: The model is not there or is no translator, or the photo is too large for the memory.
+            CancelledError: ``should_stop`` said so.
         """
-        loaded, options = self.models.find(recipe.model), recipe.restyle or Restyle()
-        if not loaded.is_translator:
-            raise RecipeError(f"{loaded.name} makes pictures from seeds and cannot restyle photos. Choose a translator.")
+        models, precision = cast(self.models, recipe), recipe.precision
+        work = Work(
+            models,
+            recipe.restyle or Restyle(),
+            image,
+            alpha,
+            runner=lambda loaded: None if precision == "exact" else self._runner(loaded, precision),
+            max_memory=max_memory,
+            note=note,
+        )
 
-        def task() -> ImageArray:
-            loaded.network.norm_mode = options.norm_mode
-            runner = None if recipe.precision == "exact" else self._runner(loaded, recipe.precision)
-            with self._full_floats(recipe.precision):
-                return restyle_image(
-                    loaded.network, image, alpha=alpha, strength=options.strength, keep_colors=options.keep_colors, forward=runner
-                )
+        def attempt() -> ImageArray:
+            around = functools.partial(self._full_floats, precision)
+            return in_turns(self.worker, priority, work.steps(), around=around, progress=progress, should_stop=should_stop)
 
-        return self._with_room(loaded, task, priority)
+        return self._with_room(models.all, attempt)
 
     def ws(self, recipe: Recipe) -> Tensor:
         """Return the style vectors of a recipe, ``[1, num_ws, w_dim]`` on the CPU (see ``latents.keep_ws``)."""
@@ -272,7 +291,7 @@ class Engine:
                 self._seen((loaded.name, precision or "exact", runner.name if runner else "module"), time.perf_counter() - start)
             return image
 
-        return self._with_room(loaded, task, priority)
+        return self._with_room([loaded], lambda: self.worker.run(priority, task))
 
     def _seen(self, way: tuple[str, str, str], seconds: float) -> None:
         if way != self._last:
@@ -286,40 +305,33 @@ class Engine:
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
-    def _with_room(self, loaded: Loaded, task: Callable[[], T], priority: Priority) -> T:
-        """Run a task; when the device's memory is full, forget the other models, then go on on the CPU.
+    def _with_room(self, models: Sequence[Loaded], attempt: Callable[[], T]) -> T:
+        """Try something with some models; when the device's memory is full, forget the others, then go on on the CPU.
 
         Raises:
             DeviceError: The computer's own memory is full.
         """
         with contextlib.suppress(_DeviceFullError):
-            return self._try(task, priority)
-        self.models.unload_others(loaded.name)
+            return _try(attempt)
+        self.models.unload_others(*(loaded.name for loaded in models))
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
             with contextlib.suppress(_DeviceFullError):
-                return self._try(task, priority)
+                return _try(attempt)
         if self.device.type != "cpu":
             log.warning("the memory of %s is full; going on on the CPU", self.device)
-            self.worker.run(priority, lambda: self._move_to_cpu(loaded))
+            self.worker.run(Priority.PREVIEW, lambda: self._move_to_cpu(models))
         try:
-            return self._try(task, priority)
+            return _try(attempt)
         except _DeviceFullError as error:
             raise DeviceError("There is not enough memory for this. Close other programs or use a smaller size.") from error
 
-    def _try(self, task: Callable[[], T], priority: Priority) -> T:
-        try:
-            return self.worker.run(priority, task)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_memory_error(error):
-                raise
-            raise _DeviceFullError from error
-
-    def _move_to_cpu(self, loaded: Loaded) -> None:
+    def _move_to_cpu(self, models: Sequence[Loaded]) -> None:
         self.device = self.models.device = torch.device("cpu")
         self._note = "The GPU's memory is full, so pictures are made on the CPU now, which is slower."
-        loaded.forget()
-        loaded.network.to("cpu")
+        for loaded in models:
+            loaded.forget()
+            loaded.network.to("cpu")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -328,6 +340,15 @@ def _end(preparer: Preparer, worker: Worker) -> None:
     """End the thread that builds before the one that it asks to time what it built."""
     preparer.close()
     worker.close()
+
+
+def _try(attempt: Callable[[], T]) -> T:
+    try:
+        return attempt()
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory_error(error):
+            raise
+        raise _DeviceFullError from error
 
 
 class _DeviceFullError(Exception):

@@ -161,10 +161,10 @@ class ModelCache:
             del loaded
             gc.collect()
 
-    def unload_others(self, name: str) -> None:
-        """Forget all models but one."""
+    def unload_others(self, *names: str) -> None:
+        """Forget all models but some."""
         for other in self.names():
-            if other != name:
+            if other not in names:
                 self.unload(other)
 
     def names(self) -> list[str]:

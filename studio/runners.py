@@ -86,6 +86,15 @@ class Runner:
             self._call, self.name = self._module, "module"
             return self._module(*args, **kwargs)
 
+    @property
+    def way(self) -> Call:
+        """What is in use now: the module, or a fast path that may have pieces of its own (``studio.restyle``)."""
+        return self._call
+
+    def give_up(self) -> None:
+        """Go back to the plain module for good, because the fast path failed."""
+        self._call, self.name = self._module, "module"
+
     def abandon(self) -> None:
         """Stop preparing: nobody needs this runner any more. Whoever waits for it goes on."""
         self.abandoned = True

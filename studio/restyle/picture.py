@@ -7,6 +7,7 @@ the size it was trained at, and its answer is brought back to full size with the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -32,6 +33,8 @@ from studio.restyle.geometry import (
 )
 from studio.restyle.parts import NO_MARGIN, Margin, Parts
 from studio.restyle.plain import PlainParts
+
+log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
 T = TypeVar("T")
@@ -200,11 +203,23 @@ def _run(
         with torch.no_grad():
             result = (forward or net)(picture.rows(0, picture.height))
         picture.take(0, 0, result)
-    elif plan.way == "streamed":
-        layout = streaming.Layout(picture.height, picture.width, strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain)
-        yield from _no_grad(streaming.stream(parts or PlainParts(net), net.config, picture, lambda top, x: picture.take(top, 0, x), layout))
-    else:
+        return picture.result
+    if plan.way == "tiled":
         yield from _no_grad(_tiled(net, picture, plan.tile))
+        return picture.result
+    layout = streaming.Layout(picture.height, picture.width, strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain)
+    try:
+        yield from _no_grad(streaming.stream(parts or PlainParts(net), net.config, picture, picture.take_rows, layout))
+    except (StudioError, torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception:
+        give_up = getattr(forward, "give_up", None)
+        if parts is None or give_up is None:
+            raise
+        log.exception("a fast path failed; the plain module goes on")
+        give_up()
+        again = yield from _run(net, image, forward, max_memory, note, gain, strip_pixels)
+        return again
     return picture.result
 
 
@@ -259,6 +274,10 @@ class Photo:
         if not any(margin[:4]):
             return img
         return F.pad(img, (margin.left, margin.right, margin.top, margin.bottom), mode="reflect")
+
+    def take_rows(self, top: int, values: Tensor) -> None:
+        """Put whole rows of the network's answer into the result."""
+        self.take(top, 0, values)
 
     def take(self, top: int, left: int, values: Tensor) -> None:
         """Put part of the network's answer ``[1, C, h, w]`` into the result; what lies beyond the picture is left out."""
