@@ -5,6 +5,8 @@ Colours are BT.709, limited range, and tagged so. Threads and settings are fixed
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 from fractions import Fraction
 from typing import Any
@@ -24,6 +26,7 @@ THREADS = 4
 """Of the encoder. It is fixed because x264 and VP9 give other bytes with another number."""
 _KEYFRAME_SECONDS = 2
 _BT709 = 1
+_UP_TO_AVX2 = "MMX2,SSE2,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 _ERRORS_ONLY = "1"
 """Without it SVT-AV1 prints its settings on every run; there is no other way to tell it."""
 
@@ -104,7 +107,7 @@ class VideoSink:
         crf = str(self._kind.crf if chosen.crf is None else chosen.crf)
         preset = chosen.preset or self._kind.preset
         if kind == "h264":
-            return {"crf": crf, "preset": preset}
+            return {"crf": crf, "preset": preset, **_repeatable_x264()}
         if kind == "h265":
             return {"crf": crf, "preset": preset, "x265-params": "log-level=none:frame-threads=2:pools=2"}
         if kind == "av1":
@@ -159,3 +162,15 @@ class VideoSink:
         for packet in packets:
             packet.duration = max(1, round(1 / (self._job.rate * Fraction(packet.time_base))))
             self._container.mux(packet)
+
+
+def _repeatable_x264() -> dict[str, str]:
+    """Keep x264 off its AVX-512 code, whose macroblock tree reads beyond its rows, so that small films differ from run to run.
+
+    Where numpy does not say what the processor can do, the macroblock tree itself is left out.
+    """
+    for name in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+        with contextlib.suppress(ImportError, AttributeError):
+            features = importlib.import_module(name).__cpu_features__
+            return {"x264-params": f"asm={_UP_TO_AVX2}"} if features.get("AVX512F") else {}
+    return {"x264-params": "mbtree=0"}

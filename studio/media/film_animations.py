@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from studio.errors import MediaError
 from studio.media.containers import read_metadata
 from studio.media.files import read_regular, safe_name
-from studio.media.film_facts import MAX_FILM_FRAMES, FilmFacts, FilmFrame
+from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_PIXELS, FilmFacts, FilmFrame
 from studio.media.film_files import check_pixels
 from studio.media.marks import parse_recipe
 from studio.media.reading import MAX_FILE_BYTES, UNUSABLE
@@ -110,7 +110,9 @@ def _opened(data: bytes, label: str) -> Iterator[Any]:
         raise
     except MemoryError as error:
         raise MediaError(f"{label}: not enough memory to open it. Make it smaller.") from error
-    except (Image.DecompressionBombError, UnidentifiedImageError, *UNUSABLE) as error:
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{label} has frames of more than {MAX_FILM_PIXELS / 1e6:.0f} million pixels. Make it smaller first.") from error
+    except (UnidentifiedImageError, *UNUSABLE) as error:
         raise MediaError(f"{label} is damaged or cut short. Save or download it again.", detail=repr(error)) from error
 
 

@@ -26,6 +26,9 @@ COUNT_SECONDS = 2.0
 """Time that counting the frames of a film may take; beyond it their number is estimated."""
 _MAX_FAILURES = 200
 """Packets in a row that cannot be decoded before a film counts as damaged."""
+_TOLERANCE = Fraction(1, 2)
+"""Seconds by which a film may be shorter than it says."""
+_WITHOUT_TIMES = ("avi", "h264", "hevc", "m4v", "mpegvideo")
 _LEAD_FRAMES = 16
 """Frames to begin early when seeking: frames are stored in another order than they are shown."""
 _NAMES = {"matroska,webm": "mkv", "mov,mp4,m4a,3gp,3g2,mj2": "mp4", "mpegts": "ts"}
@@ -63,7 +66,9 @@ def probe_video(path: str | os.PathLike[str]) -> FilmFacts:
             recipe=recipe,
             recipe_error=recipe_error,
             marks=found.marks,
-            notes=color_notes(first),
+            notes=color_notes(first) + _missing_note(spacing),
+            origin=_origin(container, stream, first),
+            missing=spacing.missing,
         )
 
 
@@ -77,7 +82,8 @@ def read_video(path: str | os.PathLike[str], facts: FilmFacts, start: Fraction, 
     """
     with opened(path) as container:
         stream = film_stream(container, facts.name)
-        origin, tick = stream.start_time or 0, Fraction(stream.time_base)
+        tick = Fraction(stream.time_base)
+        origin = round(facts.origin / tick)
         if start > 0:
             container.seek(int(origin + max(Fraction(0), start - _LEAD_FRAMES / facts.rate) / tick), stream=stream, backward=True)
         clock = _Clock(facts, tick)
@@ -122,6 +128,7 @@ class _Spacing:
     frames: int
     is_exact: bool
     duration: Fraction
+    missing: Fraction = Fraction(0)
 
 
 class _Clock:
@@ -134,7 +141,7 @@ class _Clock:
     def moment(self, frame: Any, origin: int) -> Fraction:
         """Give the time of a frame in seconds since the beginning of the film."""
         rate = self._facts.rate
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        stamp = _stamp(frame)
         moment = (Fraction(stamp - origin) * self._tick) if stamp is not None else (self._last or Fraction(0)) + 1 / rate
         if not self._facts.is_variable:
             on_grid = Fraction(round(moment * rate)) / rate
@@ -149,6 +156,18 @@ class _Clock:
         if self._facts.is_variable and frame.duration:
             return Fraction(frame.duration) * self._tick
         return 1 / self._facts.rate
+
+
+def _origin(container: Any, stream: Any, first: Any) -> Fraction:
+    """Give the time of the first frame; files that only say when to decode show it some frames later than they begin."""
+    has_only_decoding_times = container.format.name in _WITHOUT_TIMES
+    stamp = _stamp(first) if has_only_decoding_times else stream.start_time
+    return Fraction(stamp or 0) * Fraction(stream.time_base)
+
+
+def _stamp(frame: Any) -> int | None:
+    stamp: int | None = frame.pts if frame.pts is not None else frame.dts
+    return stamp
 
 
 def _first_frame(container: Any, stream: Any, label: str) -> Any:
@@ -211,13 +230,14 @@ def _spacing(container: Any, stream: Any, label: str) -> _Spacing:
     measured = (len(times) - 1) / span if span else known
     even = next((rate for rate in _candidates(known, stream, measured) if _is_even(times, tick, rate)), None)
     claimed = _claimed_seconds(container, stream)
-    if even is not None:
-        frames = len(times) if is_whole else max(len(times), stream.frames or round(claimed * even))
-        return _checked(_Spacing(even, False, frames, is_whole, frames / even), label)
-    average = _bounded(measured.limit_denominator(1001))
-    duration = span + (Fraction(last) * tick if last > 0 else 1 / average) if is_whole else max(span, claimed)
-    frames = len(times) if is_whole else max(len(times), stream.frames or round(duration * average))
-    return _checked(_Spacing(average, True, frames, is_whole, duration), label)
+    rate = even or _bounded(measured.limit_denominator(1001))
+    if not is_whole:
+        frames = max(len(times), stream.frames or round(claimed * rate))
+        return _checked(_Spacing(rate, even is None, frames, False, frames / rate if even else max(span, claimed)), label)
+    duration = len(times) / rate if even else span + (Fraction(last) * tick if last > 0 else 1 / rate)
+    missing = claimed - duration
+    missing = missing if missing > max(_TOLERANCE, 3 / rate) else Fraction(0)
+    return _checked(_Spacing(rate, even is None, len(times), True, duration, missing), label)
 
 
 def _stamps(container: Any, stream: Any) -> tuple[list[int], int, bool]:
@@ -264,9 +284,17 @@ def _bounded(rate: Fraction) -> Fraction:
 
 
 def _claimed_seconds(container: Any, stream: Any) -> Fraction:
+    """Say how long the pictures last by the file's own word; the whole file's word counts only when there is no sound."""
     if stream.duration:
         return Fraction(stream.duration) * Fraction(stream.time_base)
-    return Fraction(container.duration or 0, av.time_base)
+    return Fraction(0 if container.streams.audio else container.duration or 0, av.time_base)
+
+
+def _missing_note(spacing: _Spacing) -> tuple[str, ...]:
+    if not spacing.missing:
+        return ()
+    whole = float(spacing.duration + spacing.missing)
+    return (f"It was cut short: {float(spacing.duration):.1f} of {whole:.1f} seconds are there.",)
 
 
 def _checked(spacing: _Spacing, label: str) -> _Spacing:
@@ -277,10 +305,10 @@ def _checked(spacing: _Spacing, label: str) -> _Spacing:
 
 def _check_end(reached: Fraction, facts: FilmFacts, end: Fraction | None) -> None:
     """Say so when the pictures end well before the film does."""
-    wanted = facts.duration if end is None else min(end, facts.duration)
-    if wanted - reached > max(Fraction(1, 2), 3 / facts.rate):
+    whole = facts.duration + facts.missing
+    if (whole if end is None else min(end, whole)) - reached > max(_TOLERANCE, 3 / facts.rate):
         raise MediaError(
-            f"{facts.name} is damaged: its pictures end after {float(reached):.1f} of {float(facts.duration):.1f} seconds. "
+            f"{facts.name} is damaged: its pictures end after {float(reached):.1f} of {float(whole):.1f} seconds. "
             "Choose an earlier end, or save it again."
         )
 

@@ -49,6 +49,8 @@ class FilmFacts:
         recipe_error: Why the recipe in the file is unusable, in one sentence.
         marks: Statements of origin that the file carries.
         notes: What is only approximate, each one sentence to be shown.
+        origin: Time of the first frame on the file's own clock, in seconds.
+        missing: Seconds at the end that the file speaks of but that are not there: it was cut short.
     """
 
     name: str
@@ -68,6 +70,8 @@ class FilmFacts:
     recipe_error: str = ""
     marks: Marks = field(default_factory=Marks)
     notes: tuple[str, ...] = ()
+    origin: Fraction = Fraction(0)
+    missing: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -86,7 +86,8 @@ def read_film(
         return read(path, facts, begin, stop)
     constant = parse_rate(rate)
     half = 1 / (2 * constant)
-    last = facts.duration if stop is None else min(stop, facts.duration)
+    whole = facts.duration + facts.missing
+    last = whole if stop is None else min(stop, whole)
     return _at_rate(read(path, facts, begin, None if stop is None else stop + half), constant, begin, last)
 
 
