@@ -37,6 +37,7 @@ PLAIN: Mapping[str, Any] = {
     "orthogonal_weight": 0.0,
     "r1_interval": 1,
     "style_mixing": 0.0,
+    "blur_init_sigma": 0.0,
     "augment": "none",
 }
 """The numbers of DCGAN, which most families start from."""
@@ -76,26 +77,56 @@ def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) 
     return "stylegan2-discriminator", _picture(settings, c_dim, img_channels)
 
 
+def _stylegan3(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    """Return a small StyleGAN3-t: fewer layers, a thinner margin, a quarter of the width (each layer works at nearly the full size)."""
+    return "stylegan3", {
+        "z_dim": settings.z_dim,
+        "c_dim": c_dim,
+        "w_dim": settings.w_dim,
+        "img_resolution": settings.resolution,
+        "img_channels": img_channels,
+        "mapping_layers": settings.mapping_layers,
+        "channel_base": max(64, settings.channel_base // 4),
+        "channel_max": settings.channel_max,
+        "num_layers": 8 if require(settings.resolution) < 128 else 14,
+        "margin_size": 6 if require(settings.resolution) < 128 else 10,
+        "magnitude_ema_beta": 0.5 ** (require(settings.batch) / 20_000),
+    }
+
+
+def _stylegan3_r(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    """Return config r: pointwise convolutions, round filters, twice the width."""
+    name, config = _stylegan3(settings, c_dim, img_channels)
+    twice = {part: 2 * config[part] for part in ("channel_base", "channel_max")}
+    return name, {**config, **twice, "conv_kernel": 1, "use_radial_filters": True}
+
+
+STYLE: Mapping[str, Any] = {
+    **PLAIN,
+    "z_dim": 256,
+    "g_lr": 0.0025,
+    "d_lr": 0.002,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "lr_floor": 1.0,
+    "r1_gamma": None,
+    "r1_interval": 16,
+    "augment": "ada",
+}
+"""The numbers of style-based networks (Karras et al. 2020 ADA; 2021, appendix G): these do without style mixing."""
+
 FAMILIES: dict[str, Family] = {
     "stylegan2": Family(
         _stylegan2,
         _stylegan2_discriminator,
-        {
-            **PLAIN,
-            "z_dim": 256,
-            "g_lr": 0.0025,
-            "d_lr": 0.002,
-            "beta1": 0.0,
-            "beta2": 0.99,
-            "lr_floor": 1.0,
-            "r1_gamma": None,
-            "r1_interval": 16,
-            "style_mixing": 0.9,
-            "augment": "ada",
-        },
+        {**STYLE, "style_mixing": 0.9},
         classes="if given",
         resolution=64,
         batch=32,
+    ),
+    "stylegan3": Family(_stylegan3, _stylegan2_discriminator, STYLE, classes="if given", resolution=32, batch=16),
+    "stylegan3-r": Family(
+        _stylegan3_r, _stylegan2_discriminator, {**STYLE, "blur_init_sigma": 10.0}, classes="if given", resolution=32, batch=16
     ),
 }
 """Name -> family. StyleGAN2's ``r1_gamma`` follows from resolution and batch (Karras et al. 2020 ADA, appendix C; our trials)."""

@@ -18,6 +18,7 @@ from studio.models import common
 from studio.training import augment, families, growth, losses, metrics, presets, start
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
+from studio.training.softening import Softening
 from studio.training.team import Team
 from studio.training.trainer import (
     Clock,
@@ -39,6 +40,8 @@ from studio.training.trainer import (
     to_image,
 )
 
+RUNNING = ("w_avg", "magnitude_ema", "running_mean", "running_var")
+"""Buffers that follow the data: a team agrees on them."""
 SAMPLE_PSI = 0.7
 QUALITY_PICTURES = 512
 
@@ -75,6 +78,7 @@ class GanTrainer:
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
         self.augment = augment.make(settings)
+        self.soften = Softening(settings, is_fresh=not settings.start_from)
         self.signs: list[float] = []
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
@@ -101,6 +105,7 @@ class GanTrainer:
             self.fade.follow(clock, self.settings.fade_kimg)
             self.fade = None if self.fade.alpha >= 1 else self.fade
         self._set_learning_rates(clock.progress)
+        self.soften.follow(clock)
         values: dict[str, float] = {}
         for turn in range(1, self.d_steps + 1):
             real, real_c = self._real(random)
@@ -115,7 +120,7 @@ class GanTrainer:
             values["path_length"] = self._regularise_g(random)
         values = self.team.average_values(values)
         require_finite(values.items())
-        self.team.average([self.G.w_avg])
+        self.team.average(buffer for name, buffer in self.G.named_buffers() if name.endswith(RUNNING))
         follow(self.G_ema, self.G, self._ema_weight(clock))
         self._adapt(values["real_sign"])
         return values | {"augment_p": self.augment.p}
@@ -169,7 +174,7 @@ class GanTrainer:
 
     def _logits(self, img: Tensor, c: Tensor | None) -> Tensor:
         with self._autocast():
-            img = img.contiguous(memory_format=torch.channels_last)
+            img = self.soften(img).contiguous(memory_format=torch.channels_last)
             logits: Tensor = self.D(img, c) if self.fade is None else self.fade.judge(self.D, img, c)
             return logits.float()
 

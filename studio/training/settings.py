@@ -86,6 +86,8 @@ class Settings:
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""
     style_mixing: float | None = None
+    blur_init_sigma: float | None = None
+    """Blur of what the discriminator sees at the start, in pixels of a 256 px picture."""
     path_length_weight: float = 0.0
     path_length_interval: int = 8
     ema_kimg: float | None = None

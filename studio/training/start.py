@@ -167,7 +167,7 @@ def adopt(settings: Settings) -> Settings:
     started = origin(settings)
     if started is None:
         return settings
-    if started.family != settings.family:
+    if started.family != settings.family.removesuffix("-r"):
         raise TrainingError(f"{started.name} is a {started.family}, not a {settings.family}. Use: studio train {started.family} ...")
     resolution = int(started.config["img_resolution"])
     if settings.resolution not in (None, resolution):

@@ -40,9 +40,9 @@ class Team:
 
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by their mean over the team, in place."""
-        if self.size == 1:
-            return
         kept = list(tensors)
+        if self.size == 1 or not kept:
+            return
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in kept])
         distributed.all_reduce(flat)
         flat.div_(self.size)
