@@ -10,6 +10,7 @@ from studio.training.settings import Tick
 
 COLLAPSE_SHARE = 0.6
 """Diversity below this share of its best so far is called a collapse (40 % lost)."""
+CALM = ("The run has not begun.", "The run goes on as it should.")
 RECENT = 20
 EARLY_KIMG = 20.0
 MEMORISING_KIMG = 50.0
@@ -26,10 +27,10 @@ class Finding:
 def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
     """Return what the ticks of a run so far tell, the most serious first; an unremarkable run gets one calm sentence."""
     if not ticks:
-        return [Finding("The run has not begun.")]
+        return [Finding(CALM[0])]
     checks = (_rollbacks(ticks), _collapse(ticks), _signs(ticks), _quality(ticks))
     found = [finding for finding in checks if finding is not None]
-    return sorted(found, key=lambda f: not f.is_warning) or [Finding("The run goes on as it should.")]
+    return sorted(found, key=lambda f: not f.is_warning) or [Finding(CALM[1])]
 
 
 def _series(ticks: Sequence[Tick], name: str) -> list[float]:

@@ -20,11 +20,25 @@ from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
 from studio.ui.theme import studio_theme
 
-TABS = ("explore", "mix", "restyle", "models", "gallery")
-"""The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``."""
+TABS = ("explore", "mix", "restyle", "train", "models", "gallery")
+"""The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``.
 
-STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css")
-SCRIPTS = ("studio.js", "controls.js", "keys.js", "drops.js", "stage.js", "plane.js", "panel.js", "viewer.js")
+One with ``LOCAL_ONLY = True`` is left out of public servers."""
+
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css")
+SCRIPTS = (
+    "studio.js",
+    "controls.js",
+    "keys.js",
+    "drops.js",
+    "stage.js",
+    "plane.js",
+    "panel.js",
+    "viewer.js",
+    "plots.js",
+    "folders.js",
+    "train_run.js",
+)
 
 
 def make_context(settings: Settings) -> Context:
@@ -58,7 +72,7 @@ def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
     with gr.Blocks(title="studio", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
         shell.build_top(ctx)
         with gr.Tabs(elem_id="studio-tabs"):
-            for tab in _tabs():
+            for tab in _tabs(settings):
                 name = tab.__name__.rsplit(".", 1)[-1]
                 with gr.Tab(tab.TITLE, id=name, elem_id=f"tab-{name}"):
                     handles = tab.build(ctx)
@@ -70,8 +84,9 @@ def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
     return page
 
 
-def _tabs() -> list[Any]:
-    return [import_module(f"studio.ui.{name}") for name in TABS]
+def _tabs(settings: Settings) -> list[Any]:
+    modules = [import_module(f"studio.ui.{name}") for name in TABS]
+    return [tab for tab in modules if not (settings.public and getattr(tab, "LOCAL_ONLY", False))]
 
 
 def head() -> str:

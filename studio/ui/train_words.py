@@ -1,0 +1,192 @@
+"""Training in the words of the page: families, states of a run, its numbers and its two plots. Plain data in, plain data out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from studio.training import presets
+from studio.training.diagnosis import CALM, diagnose
+from studio.training.forecast import Forecast
+from studio.training.settings import Settings, Tick
+
+MAKES = "Makes pictures"
+TURNS = "Turns pictures of one kind into another"
+PLOT_POINTS = 160
+
+FAMILY_WORDS: dict[str, tuple[str, str]] = {
+    "stylegan2": ("StyleGAN2", "The best pictures and the most to play with. Wants some hundred pictures and hours."),
+    "stylegan3": ("StyleGAN3", "Like StyleGAN2, and it can be moved and turned without shimmer. Slower."),
+    "fastgan": ("FastGAN", "For few pictures, from about 50, and little time."),
+    "dcgan": ("DCGAN (2015)", "The first that learnt from photos. Small and quick."),
+    "gan": ("GAN (2014)", "The very first: no convolutions. For 32 pixels and for history."),
+    "wgan": ("WGAN (2017)", "Wasserstein distance with clipped weights. For history."),
+    "wgan-gp": ("WGAN-GP (2017)", "Wasserstein distance with a gradient penalty: steady, a little soft."),
+    "sngan": ("SNGAN (2018)", "Spectral norm: steady with little tuning."),
+    "cgan": ("Conditional GAN (2014)", "One network, a class chosen by you: needs sub-folders."),
+    "progan": ("Progressive GAN (2018)", "Starts at 4 pixels and grows."),
+    "biggan": ("BigGAN (2019)", "Made for many classes: needs sub-folders."),
+    "cyclegan": ("CycleGAN", "Photos into paintings and back, without pairs."),
+    "cut": ("CUT", "Photos into paintings, one way: quicker than CycleGAN, keeps shapes."),
+    "fastcut": ("FastCUT", "Like CUT, freer and quicker."),
+    "pix2pix": ("pix2pix", "From pairs of pictures that belong together."),
+}
+"""Title and one line of help, in the order in which they are offered; others follow under their own names."""
+
+VALUE_WORDS: dict[str, str] = {
+    "g_loss": "Generator",
+    "d_loss": "Discriminator",
+    "cycle": "There and back",
+    "identity": "Own kind",
+    "nce": "Patches",
+    "l1": "To the partner",
+    "r1": "R1 penalty",
+    "r2": "R2 penalty",
+    "penalty": "Penalty",
+    "path_length": "Path length",
+    "judge_a": "Judge of the first kind",
+    "judge_b": "Judge of the second kind",
+    "augment_p": "Augmentation",
+    "random_feature_kid": "Random-feature KID",
+    "random_feature_kid_of_photos": "The same of the photos",
+    "kid": "KID x 1000",
+    "fid": "FID",
+    "swd": "Sliced Wasserstein",
+    "diversity": "Diversity",
+    "copies": "Copies",
+    "real_sign": "Real ones called real",
+    "fake_sign": "Made ones called real",
+    "g_grad": "Gradient, generator",
+    "d_grad": "Gradient, discriminator",
+}
+LOSSES = ("g_loss", "d_loss", "cycle", "nce", "l1", "judge_a", "judge_b")
+QUALITY = ("score", "diversity", "real_sign", "fake_sign")
+SERIES_WORDS = {**VALUE_WORDS, "score": "Distance from real"}
+STATE_WORDS = {
+    "preparing": "Starting",
+    "running": "Training",
+    "finished": "Finished",
+    "stopped": "Stopped",
+    "failed": "Ended with an error",
+    "interrupted": "Interrupted",
+    "new": "Not started",
+}
+
+
+def families() -> list[dict[str, Any]]:
+    """Describe every family that can be trained, those with words first and in their order."""
+    known = [name for name in FAMILY_WORDS if name in presets.FAMILIES]
+    rest = [name for name in presets.FAMILIES if name not in FAMILY_WORDS]
+    return [
+        {
+            "name": name,
+            "title": title_of(name),
+            "help": FAMILY_WORDS.get(name, ("", ""))[1],
+            "group": TURNS if name in presets.TRANSLATORS else MAKES,
+            "translates": name in presets.TRANSLATORS,
+        }
+        for name in known + rest
+    ]
+
+
+def title_of(family: str) -> str:
+    """Return a family's name for people."""
+    return FAMILY_WORDS.get(family, (family, ""))[0]
+
+
+def count(number: float) -> str:
+    """Write a number of pictures: 840, 12.3 thousand, 4.1 million."""
+    if number < 1000:
+        return f"{number:.0f}"
+    return f"{number / 1e3:.1f} thousand" if number < 1e6 else f"{number / 1e6:.2f} million"
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time in the two largest units that matter."""
+    minutes = round(seconds / 60)
+    if seconds < 50:
+        return f"{max(1, round(seconds))} seconds"
+    if minutes < 60:
+        return f"{minutes} minute{'' if minutes == 1 else 's'}"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def forecast_sentence(found: Forecast) -> str:
+    """Say what a dry run promises."""
+    speed = f"{found.images_per_second:.1f}" if found.images_per_second < 10 else f"{found.images_per_second:.0f}"
+    here = f"{speed} pictures a second and {found.memory_gigabytes:.1f} GB of memory here"
+    return f"{here}: {count(found.kimg * 1000)} in {duration(found.minutes * 60)}. {found.words}"
+
+
+def seconds_left(settings: Settings, ticks: Sequence[Tick]) -> float | None:
+    """Return how long a run still takes; None when nobody can know yet."""
+    last = next((tick for tick in reversed(ticks) if tick.kind == "step"), None)
+    if settings.minutes is not None:
+        return max(0.0, settings.minutes * 60 - (ticks[-1].seconds if ticks else 0.0))
+    if last is None or settings.kimg is None or last.images_per_second <= 0:
+        return None
+    return max(0.0, (settings.kimg * 1000 - last.cur_nimg) / last.images_per_second)
+
+
+def sentence(state: str, settings: Settings, ticks: Sequence[Tick]) -> str:
+    """Say in one line where a run stands."""
+    if state == "preparing":
+        return "Reading the pictures and building the networks."
+    if not ticks:
+        return "Nothing was trained yet."
+    seen = f"{count(ticks[-1].cur_nimg)} pictures seen in {duration(ticks[-1].seconds)}"
+    if state == "running":
+        left = seconds_left(settings, ticks)
+        return f"{seen}, {duration(left)} left" if left is not None else seen
+    endings = {"stopped": "Continue takes it up again", "interrupted": "its process ended without a word; Continue takes it up again"}
+    return f"{seen}; {endings[state]}" if state in endings else seen
+
+
+def findings(ticks: Sequence[Tick], *, is_live: bool) -> list[dict[str, Any]]:
+    """Say how it goes, the most serious first; of a run that stands still only what is remarkable."""
+    found = diagnose(ticks)
+    remarkable = [finding for finding in found if finding.is_warning or finding.words not in CALM]
+    return [{"words": finding.words, "warning": finding.is_warning} for finding in (found if is_live else remarkable)]
+
+
+def numbers(ticks: Sequence[Tick]) -> list[list[str]]:
+    """Return the newest value of everything that the run reports: pairs of name and value."""
+    latest: dict[str, float] = {}
+    for tick in ticks[-400:]:
+        latest |= tick.values
+    latest.pop("score", None)
+    speeds = [tick.images_per_second for tick in ticks if tick.kind == "step"]
+    lines = [["Pictures a second", f"{speeds[-1]:.1f}"]] if speeds else []
+    return lines + [[VALUE_WORDS.get(name, name.replace("_", " ")), _number(value)] for name, value in latest.items()]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
+
+
+def plots(ticks: Sequence[Tick]) -> list[dict[str, Any]]:
+    """Return the two plots: losses, and quality with signs; each series as points (thousand pictures, value), and its last value."""
+    quality = _plot("Quality and signs", QUALITY, ticks)
+    for line in quality["lines"]:
+        if line["name"] == SERIES_WORDS["score"] and line["points"]:
+            largest = max(abs(y) for _, y in line["points"]) or 1.0
+            line["points"] = [[x, y / largest] for x, y in line["points"]]
+    return [_plot("Losses", LOSSES, ticks), {**quality, "range": [-1, 1]}]
+
+
+def _plot(title: str, names: Sequence[str], ticks: Sequence[Tick]) -> dict[str, Any]:
+    lines = []
+    for name in names:
+        points = [[tick.cur_nimg / 1000, tick.values[name]] for tick in ticks if name in tick.values]
+        if points:
+            lines.append({"name": SERIES_WORDS[name], "points": thinned(points), "last": _number(points[-1][1])})
+    return {"title": title, "lines": lines}
+
+
+def thinned(points: list[list[float]], most: int = PLOT_POINTS) -> list[list[float]]:
+    """Average neighbours until at most ``most`` points are left; the last one stays as it is."""
+    if len(points) <= most:
+        return points
+    size = -(-len(points) // (most - 1))
+    groups = [points[i : i + size] for i in range(0, len(points) - 1, size)]
+    return [[sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)] for group in groups] + [points[-1]]
