@@ -171,7 +171,8 @@ def _report(settings: Settings) -> list[str]:
     """Read the pictures for the first time, and say for each set how many there are and what was left out."""
     from studio.training import presets
 
-    return [f"{pictures.report.sentence()}." for pictures in presets.load_all_pictures(presets.resolve(settings))]
+    noun = "pairs" if settings.family == "pix2pix" else "pictures"
+    return [f"{pictures.report.sentence(noun)}." for pictures in presets.load_all_pictures(presets.resolve(settings))]
 
 
 def _origin(settings: Settings) -> list[str]:

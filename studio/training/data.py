@@ -42,9 +42,9 @@ class Report:
     duplicates: tuple[tuple[str, str], ...]
     smallest_side: int
 
-    def sentence(self) -> str:
+    def sentence(self, noun: str = "pictures") -> str:
         """Say it in one line."""
-        parts = [f"{self.kept} pictures"]
+        parts = [f"{self.kept} {noun}"]
         if self.classes:
             parts.append(f"{len(self.classes)} classes")
         if self.duplicates:

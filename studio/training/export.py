@@ -23,6 +23,8 @@ from studio.training.trainer import Scalars, restore_network, to_image
 
 LARGEST_CHANGE = 1
 """Levels of 255 that half precision may change a pixel by."""
+PROBE_SIDE = 96
+"""Least side of the pictures that a translator is compared on, pixels."""
 
 
 def read_run(folder: Path, *, best: bool = False) -> tuple[Settings, dict[str, Tensor], Scalars]:
@@ -78,7 +80,9 @@ def _probe(network: nn.Module, pictures: int) -> Tensor:
         c = torch.eye(network.c_dim)[labels] if network.c_dim else None
         ws = network.mapping(latents.seed_to_z(range(pictures), network.z_dim), c)
         return torch.from_numpy(to_image(network.synthesis(ws)))
-    noise = torch.nn.functional.interpolate(torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0)), size=96, mode="bicubic")
+    multiple = network.multiple_of if isinstance(network, common.Translator) else 1
+    side = -(-PROBE_SIDE // multiple) * multiple
+    noise = torch.nn.functional.interpolate(torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0)), size=side, mode="bicubic")
     return torch.from_numpy(to_image(network(noise * 2 - 1)))
 
 

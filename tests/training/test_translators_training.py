@@ -13,7 +13,7 @@ from studio import checkpoints
 from studio.checkpoints import ModelCard
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
-from studio.models.translators import ResnetTranslator
+from studio.models.translators import ResnetTranslator, UnetTranslator
 from studio.training import cut, export, loop, losses, presets, translator_presets
 from studio.training.cut import PatchHeads, compared_layers, walk
 from studio.training.data import Pictures, Report
@@ -87,6 +87,11 @@ def test_a_translator_learns_resumes_bit_for_bit_and_opens(settings: Settings, t
     expected = {(False, "AtoB"): "photo to Monet", (False, "BtoA"): "Monet to photo", (True, "AtoB"): "left half to right half"}
     assert network.card.direction == expected[not settings.target, settings.direction]
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_a_deep_unet_is_compared_at_a_size_that_it_takes() -> None:
+    network = UnetTranslator(ngf=2, n_downs=7, norm="instance", dropout=False).eval()
+    assert next(export.halved(network).parameters()).dtype in (torch.float16, torch.float32)
 
 
 def test_a_loss_that_is_not_finite_is_told_to_the_loop(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
