@@ -16,6 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from studio.errors import MediaError
 from studio.media.encoding_animation import ApngSink, GifSink, gif_palette
 from studio.media.encoding_frames import SpritesSink, ZipSink
@@ -24,13 +26,16 @@ from studio.media.encoding_kinds import KINDS, FilmFormat, check_rate, encoder_o
 from studio.media.encoding_video import VideoSink
 from studio.media.encoding_webp import WebpSink
 from studio.media.files import atomic_path, hash_file
-from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_PIXELS, parse_rate
+from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_PIXELS, FilmFrame, parse_rate
 from studio.media.marks import recipe_text, summary
 from studio.media.pixels import ImageArray, as_pillow
 from studio.recipe import MAX_JSON_BYTES, Recipe
 
-Frames = Iterable[ImageArray] | Callable[[], Iterable[ImageArray]]
+Frames = Iterable[ImageArray | FilmFrame] | Callable[[], Iterable[ImageArray | FilmFrame]]
 Rate = Fraction | int | float | str
+
+_ABOUT = Fraction(30)
+_TICK, _SHORTEST = Fraction(1, 90_000), Fraction(1, 1000)
 
 _SINKS: dict[str, Callable[[Job], Sink]] = {
     "gif": GifSink,
@@ -66,7 +71,7 @@ class FilmWriter:
         self,
         path: str | os.PathLike[str],
         *,
-        rate: Rate,
+        rate: Rate | None,
         format: FilmFormat | None = None,
         sound: Sound | None = None,
         recipe: Recipe | None = None,
@@ -79,7 +84,8 @@ class FilmWriter:
 
         Args:
             path: Where to; the suffix chooses the format when none is given.
-            rate: Frames a second, exactly: ``30``, ``Fraction(30000, 1001)``, ``"24000/1001"``.
+            rate: Frames a second, exactly: ``30``, ``Fraction(30000, 1001)``, ``"24000/1001"``. None: each frame comes with
+                its own time.
             format: How; see :class:`FilmFormat`.
             sound: What is heard, in kinds that have sound.
             recipe: How it was made; it travels in the file.
@@ -91,10 +97,12 @@ class FilmWriter:
         Raises:
             MediaError: A setting is impossible, or this installation lacks the encoder.
         """
-        self._target, self._rate = Path(path), parse_rate(rate)
+        self._target, self._is_even = Path(path), rate is not None
+        self._rate = _ABOUT if rate is None else parse_rate(rate)
         self._format = format or format_for(path)
         kind = KINDS[self._format.kind]
-        check_rate(self._rate, self._format.kind)
+        if self._is_even:
+            check_rate(self._rate, self._format.kind)
         if kind.encoders and not encoder_of(self._format.kind):
             raise MediaError(f"This installation cannot write {kind.label.split(':')[0]}. Use mp4 with H.264, WebM or GIF.")
         if sound is not None and not kind.has_sound:
@@ -111,6 +119,8 @@ class FilmWriter:
         self._job: Job | None = None
         self._part: Path | None = None
         self._count = 0
+        self._waiting: tuple[ImageArray, Fraction] | None = None
+        self._end = self._zero = self._duration = Fraction(0)
         self._stack = contextlib.ExitStack()
         self._saved: SavedFilm | None = None
 
@@ -130,11 +140,13 @@ class FilmWriter:
         self._part = self._stack.enter_context(atomic_path(self._target))
         return self
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, time: Fraction | float | None = None) -> None:
         """Add a frame.
 
         Args:
             image: uint8 ``[H, W, 3]``, or ``[H, W, 4]`` with straight alpha where the format has it; as the first one.
+            time: Seconds, where the writer has no rate: later than the frame before by at least a millisecond. The film
+                begins with its first frame.
 
         Raises:
             MediaError: It has another size or type, or cannot be encoded; the disk is full.
@@ -148,23 +160,51 @@ class FilmWriter:
         if self._count >= MAX_FILM_FRAMES:
             raise MediaError(f"A film has at most {MAX_FILM_FRAMES} frames. Make it shorter.")
         assert self._sink is not None
-        self._sink.write(image)
+        assert (time is None) == self._is_even, "a film has a rate, or a time for each frame"
+        if time is None:
+            self._sink.write(image, self._count / self._rate, (self._count + 1) / self._rate)
+        else:
+            self._write_at(image, Fraction(time).limit_denominator(1_000_000))
         self._count += 1
+
+    def end_at(self, time: Fraction | float) -> None:
+        """Say when the last frame ends, where each frame has its own time; otherwise it lasts as long as the one before."""
+        self._end = Fraction(time).limit_denominator(1_000_000)
+
+    def _write_at(self, image: ImageArray, time: Fraction) -> None:
+        """Write the frame before, now that its end is known, and keep this one."""
+        if self._waiting is None:
+            self._zero = time
+        else:
+            held, begin = self._waiting
+            if time - begin < _SHORTEST:
+                raise MediaError(f"Frame {self._count} at {float(time):g} s is not after the one at {float(begin):g} s.")
+            self._put(held, begin, time)
+            self._end = 2 * time - begin
+        self._waiting = np.array(image), time
+        self._end = max(self._end, time + 1 / self._rate) if self._count == 0 else self._end
+
+    def _put(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
+        assert self._sink is not None
+        self._sink.write(image, begin - self._zero, end - self._zero)
+        self._duration = end - self._zero
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Complete the file and put it in place, or remove what there is of it."""
         with self._stack:
             try:
                 if error is not None:
-                    self._stack.pop_all().__exit__(kind, error, trace)
-                    return
+                    raise error
                 if self._sink is None:
                     raise MediaError(f"{self._target.name} has no frames. Nothing was saved.")
+                if self._waiting is not None:
+                    self._put(*self._waiting, max(self._end, self._waiting[1] + _SHORTEST))
                 self._sink.finish()
             finally:
                 self._let_go()
+        duration = self._count / self._rate if self._is_even else self._duration
         size = self._target.stat().st_size
-        self._saved = SavedFilm(self._target, hash_file(self._target), size, self._count, self._count / self._rate, self._note)
+        self._saved = SavedFilm(self._target, hash_file(self._target), size, self._count, duration, self._note)
 
     def _start(self, image: ImageArray) -> Job:
         as_pillow(image[:1])
@@ -181,6 +221,7 @@ class FilmWriter:
             height=height,
             has_alpha=image.shape[2] == 4,
             rate=self._rate,
+            tick=1 / self._rate if self._is_even else _TICK,
             format=self._format,
             composite=self._composite,
             recipe=self._recipe,
@@ -202,7 +243,7 @@ def write_film(
     path: str | os.PathLike[str],
     frames: Frames,
     *,
-    rate: Rate,
+    rate: Rate | None,
     format: FilmFormat | None = None,
     sound: Sound | None = None,
     recipe: Recipe | None = None,
@@ -215,7 +256,8 @@ def write_film(
     Args:
         path: Where to; the suffix chooses the format when none is given.
         frames: The frames in order, or a function that gives them anew each time (GIF with one palette looks twice;
-            from frames that come only once, each gets its own palette).
+            from frames that come only once, each gets its own palette). With ``rate=None`` they are :class:`FilmFrame`,
+            as :func:`studio.media.read_film` gives them, and keep their times.
         rate: As for :class:`FilmWriter`, and so are the others.
         format: How.
         sound: What is heard.
@@ -234,7 +276,7 @@ def write_film(
     again = _repeatable(frames)
     if n_frames is None and isinstance(frames, Sequence):
         n_frames = len(frames)
-    palette = gif_palette(again()) if again is not None and chosen.kind == "gif" and chosen.palette == "global" else None
+    palette = gif_palette(map(_image, again())) if again is not None and chosen.kind == "gif" and chosen.palette == "global" else None
     writer = FilmWriter(
         path,
         rate=rate,
@@ -247,13 +289,21 @@ def write_film(
         palette=palette,
     )
     with writer:
-        for image in frames if isinstance(frames, Iterable) else frames():
-            writer.write(image)
+        for frame in frames if isinstance(frames, Iterable) else frames():
+            if isinstance(frame, FilmFrame):
+                writer.write(frame.image, frame.time if rate is None else None)
+                writer.end_at(frame.time + frame.duration)
+            else:
+                writer.write(frame)
     return writer.saved
 
 
-def _repeatable(frames: Frames) -> Callable[[], Iterable[ImageArray]] | None:
+def _repeatable(frames: Frames) -> Callable[[], Iterable[ImageArray | FilmFrame]] | None:
     """Give a function that gives the frames anew, or None when they come only once."""
     if isinstance(frames, Sequence):
         return lambda: frames
     return None if isinstance(frames, Iterable) else frames
+
+
+def _image(frame: ImageArray | FilmFrame) -> ImageArray:
+    return frame.image if isinstance(frame, FilmFrame) else frame

@@ -65,19 +65,21 @@ class GifSink:
         """Open the file."""
         if max(job.width, job.height) > _GIF_SIDE:
             raise MediaError(f"A GIF holds at most {_GIF_SIDE} pixels a side. Save as WebM or MP4.")
-        self._job, self._count = job, 0
+        self._job, self._last = job, -1
+        self._durations: dict[int, int] = {}
         self._output = _Output(job, "gif", "pal8", _GIF_TICK, {"loop": str(_gif_loops(job.format.loops)), "final_delay": "-1"})
         self._graph: Any = None
         self._source: Any = None
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Reduce one frame to 256 colours and encode it."""
         with encoder_errors(self._job.target.name):
             if self._graph is None:
                 self._open_graph(image)
             frame = _rgba(image)
-            frame.pts, frame.time_base = self._count, _GIF_TICK
-            self._count += 1
+            frame.pts, frame.time_base = max(self._last + 1, round(begin / _GIF_TICK)), _GIF_TICK
+            self._last = frame.pts
+            self._durations[frame.pts] = max(1, round(end / _GIF_TICK) - frame.pts)
             self._source.push(frame)
             self._pull()
 
@@ -116,27 +118,23 @@ class GifSink:
                 frame = self._graph.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            index = int(frame.pts)
-            begin, end = (round(place / (self._job.rate * _GIF_TICK)) for place in (index, index + 1))
-            frame.pts, frame.time_base = begin, _GIF_TICK
-            self._output.encode(frame, {begin: end - begin})
+            self._output.encode(frame, self._durations.pop(int(frame.pts)))
 
 
 class ApngSink:
-    """Write an animated PNG, lossless."""
+    """Write an animated PNG, lossless; of uneven frames, libav lets the last one stay as long as the one before."""
 
     def __init__(self, job: Job) -> None:
         """Open the file."""
-        self._job, self._count = job, 0
-        self._output = _Output(job, "apng", "rgba" if job.has_alpha else "rgb24", 1 / job.rate, {"plays": str(job.format.loops)})
+        self._job = job
+        self._output = _Output(job, "apng", "rgba" if job.has_alpha else "rgb24", job.tick, {"plays": str(job.format.loops)})
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Encode one frame."""
         with encoder_errors(self._job.target.name):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgba" if self._job.has_alpha else "rgb24")
-            frame.pts, frame.time_base = self._count, 1 / self._job.rate
-            self._output.encode(frame, {self._count: 1})
-            self._count += 1
+            frame.pts, frame.time_base = round(begin / self._job.tick), self._job.tick
+            self._output.encode(frame, round(end / self._job.tick) - frame.pts)
 
     def finish(self) -> None:
         """Complete the file; add mark and recipe before its last chunk."""
@@ -168,9 +166,9 @@ class _Output:
         self._durations: dict[int, int] = {}
         self._tick, self._is_closed = tick, False
 
-    def encode(self, frame: Any, durations: dict[int, int]) -> None:
-        """Encode a frame that lasts ``durations[pts]`` ticks."""
-        self._durations |= durations
+    def encode(self, frame: Any, duration: int) -> None:
+        """Encode a frame that lasts ``duration`` ticks."""
+        self._durations[frame.pts] = duration
         self._mux(self._stream.encode(frame))
 
     def finish(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,18 @@ class ZipSink:
     def __init__(self, job: Job) -> None:
         """Open the zip."""
         self._job, self._count = job, 0
+        self._times: list[float] = []
         self._suffix = ".jpg" if job.format.kind == "jpeg" else ".png"
         self._file = job.part.open("r+b")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Add one frame as a picture with the mark of origin."""
         if image.shape[2] == 4 and self._suffix == ".jpg":
             image = image[..., :3]
         encoded = encode_image(image, self._suffix, composite=self._job.composite, quality=self._job.format.quality)
         self._add(f"frame-{self._count:05d}{self._suffix}", encoded.data)
+        self._times.append(round(float(begin), 6))
         self._count += 1
 
     def finish(self) -> None:
@@ -48,6 +51,7 @@ class ZipSink:
             "width": self._job.width,
             "height": self._job.height,
             "name": f"frame-%05d{self._suffix}",
+            "times": self._times,
         }
         self._add("film.json", json.dumps(facts, indent=1).encode())
         if self._job.recipe is not None:
@@ -74,9 +78,10 @@ class SpritesSink:
         """Start with an empty sheet."""
         self._job = job
         self._frames: list[ImageArray] = []
+        self._times: list[Fraction] = []
         self._most = MAX_PIXELS // (job.width * job.height)
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Keep one frame: a sheet is one picture, so this kind alone holds its frames."""
         if len(self._frames) >= self._most:
             raise MediaError(
@@ -84,6 +89,7 @@ class SpritesSink:
                 "Make the frames smaller or fewer, or save them as a zip."
             )
         self._frames.append(np.array(image))
+        self._times.append(end - begin)
 
     def finish(self) -> None:
         """Lay the sheet out and write both files."""
@@ -101,7 +107,7 @@ class SpritesSink:
         self._frames = []
         with job.part.open("r+b") as file:
             as_pillow(sheet).save(file, "PNG", compress_level=PNG_LEVEL, pnginfo=_png_info(job))
-        data = json.dumps(_description(job, places, columns, rows), indent=1).encode()
+        data = json.dumps(_description(job, places, self._times, columns, rows), indent=1).encode()
         with atomic_write(job.target.with_suffix(".json")) as file:
             file.write(data)
 
@@ -119,7 +125,7 @@ def _png_info(job: Job) -> Any:
     return info
 
 
-def _description(job: Job, places: list[tuple[int, int]], columns: int, rows: int) -> dict[str, Any]:
+def _description(job: Job, places: list[tuple[int, int]], times: list[Fraction], columns: int, rows: int) -> dict[str, Any]:
     size = {"w": job.width, "h": job.height}
     stem = job.target.stem
     return {
@@ -128,9 +134,9 @@ def _description(job: Job, places: list[tuple[int, int]], columns: int, rows: in
                 "filename": f"{stem} {index}",
                 "frame": {"x": left, "y": top, **size},
                 "sourceSize": size,
-                "duration": round(float(1000 / job.rate), 3),
+                "duration": round(float(1000 * stay), 3),
             }
-            for index, (left, top) in enumerate(places)
+            for index, ((left, top), stay) in enumerate(zip(places, times, strict=True))
         ],
         "meta": {
             "app": "GAN art studio",

@@ -59,7 +59,8 @@ class Job:
         width: Of the frames.
         height: Likewise.
         has_alpha: Frames are ``[H, W, 4]``.
-        rate: Frames a second.
+        rate: Frames a second; about, when they are uneven.
+        tick: The step in which times are written where the kind leaves the choice, in seconds.
         format: How.
         composite: A person's own picture or film went in.
         recipe: The recipe as ASCII JSON, or None.
@@ -75,6 +76,7 @@ class Job:
     height: int
     has_alpha: bool
     rate: Fraction
+    tick: Fraction
     format: FilmFormat
     composite: bool = False
     recipe: str | None = None
@@ -87,8 +89,8 @@ class Job:
 class Sink(Protocol):
     """Takes the frames of one film, in order."""
 
-    def write(self, image: ImageArray) -> None:
-        """Add one frame."""
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
+        """Add one frame that is shown from ``begin`` to ``end`` seconds."""
         ...
 
     def finish(self) -> None:

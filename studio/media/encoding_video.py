@@ -37,7 +37,9 @@ class VideoSink:
     def __init__(self, job: Job) -> None:
         """Open the container and write nothing yet."""
         self._job, self._kind = job, KINDS[job.format.kind]
-        self._count, self._is_closed = 0, False
+        self._end, self._is_closed = Fraction(0), False
+        self._durations: dict[int, int] = {}
+        self._is_even = job.tick == 1 / job.rate
         self._reformatter = VideoReformatter()
         with encoder_errors(job.target.name):
             options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if self._kind.container != "webm" else {})
@@ -46,22 +48,23 @@ class VideoSink:
             self._stream = self._add_stream()
             self._sound = SoundTrack(job, self._container, self._kind.container) if job.sound is not None else None
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Encode one frame."""
         with encoder_errors(self._job.target.name):
             frame = self._frame(image)
-            frame.pts, frame.time_base = self._count, 1 / self._job.rate
-            self._count += 1
+            frame.pts, frame.time_base = round(begin / self._job.tick), self._job.tick
+            self._durations[frame.pts] = round(end / self._job.tick) - frame.pts
+            self._end = end
             self._mux(self._stream.encode(frame))
             if self._sound is not None:
-                self._sound.advance(self._count / self._job.rate)
+                self._sound.advance(end)
 
     def finish(self) -> None:
         """Write what the encoder holds back, the rest of the sound and the index."""
         with encoder_errors(self._job.target.name):
             self._mux(self._stream.encode(None))
             if self._sound is not None:
-                self._sound.finish(self._count / self._job.rate)
+                self._sound.finish(self._end)
             self.close()
         if self._kind.container != "webm":
             with self._job.part.open("ab") as file:
@@ -87,7 +90,7 @@ class VideoSink:
         context = stream.codec_context
         context.width, context.height = self._size()
         context.pix_fmt = self._pixel_format()
-        context.time_base = 1 / job.rate
+        context.time_base = job.tick
         context.thread_count = THREADS
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = LIMITED
@@ -107,9 +110,14 @@ class VideoSink:
         crf = str(self._kind.crf if chosen.crf is None else chosen.crf)
         preset = chosen.preset or self._kind.preset
         if kind == "h264":
-            return {"crf": crf, "preset": preset, **_repeatable_x264()}
+            in_order = {} if self._is_even else {"bf": "0"}
+            return {"crf": crf, "preset": preset, **in_order, **_repeatable_x264()}
         if kind == "h265":
-            return {"crf": crf, "preset": preset, "x265-params": "log-level=none:frame-threads=2:pools=2"}
+            return {
+                "crf": crf,
+                "preset": preset,
+                "x265-params": "log-level=none:frame-threads=2:pools=2" + ("" if self._is_even else ":bframes=0"),
+            }
         if kind == "av1":
             os.environ.setdefault("SVT_LOG", _ERRORS_ONLY)
             return {"crf": crf, "preset": preset, "svtav1-params": "lp=2"}
@@ -160,7 +168,8 @@ class VideoSink:
 
     def _mux(self, packets: Any) -> None:
         for packet in packets:
-            packet.duration = max(1, round(1 / (self._job.rate * Fraction(packet.time_base))))
+            scale = Fraction(packet.time_base) / self._job.tick
+            packet.duration = max(1, round(self._durations.pop(round(packet.pts * scale)) / scale))
             self._container.mux(packet)
 
 

@@ -16,6 +16,7 @@ from studio.media.marks import xmp_packet
 from studio.media.pixels import ImageArray, as_pillow
 
 _MAX_SIDE = 16_383
+_LONGEST = (1 << 24) - 1
 _ALPHA, _XMP, _ANIMATION = 0x10, 0x04, 0x02
 _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _DO_NOT_BLEND = 0x02
@@ -28,14 +29,14 @@ class WebpSink:
         """Write the head; the length of the whole is filled in at the end."""
         if max(job.width, job.height) > _MAX_SIDE:
             raise MediaError(f"WebP holds at most {_MAX_SIDE} pixels a side; this film has {max(job.width, job.height)}. Use APNG.")
-        self._job, self._count = job, 0
+        self._job = job
         self._file = job.part.open("r+b")
         flags = _ANIMATION | _XMP | (_ALPHA if job.has_alpha else 0)
         self._file.write(b"RIFF\0\0\0\0WEBP")
         self._file.write(_chunk(b"VP8X", struct.pack("<I", flags) + _three(job.width - 1) + _three(job.height - 1)))
         self._file.write(_chunk(b"ANIM", struct.pack("<IH", 0, job.format.loops)))
 
-    def write(self, image: ImageArray) -> None:
+    def write(self, image: ImageArray, begin: Fraction, end: Fraction) -> None:
         """Encode one frame; it stays until the next one's time, rounded to whole milliseconds."""
         stream = io.BytesIO()
         picture, chosen = as_pillow(image), self._job.format
@@ -43,10 +44,9 @@ class WebpSink:
             picture.save(stream, "WEBP", lossless=True, quality=40, method=2, exact=True)
         else:
             picture.save(stream, "WEBP", quality=chosen.quality, method=4)
-        begin, end = (round(Fraction(1000 * place) / self._job.rate) for place in (self._count, self._count + 1))
-        head = bytes(6) + _three(self._job.width - 1) + _three(self._job.height - 1) + _three(end - begin) + bytes([_DO_NOT_BLEND])
+        stay = min(_LONGEST, round(1000 * end) - round(1000 * begin))
+        head = bytes(6) + _three(self._job.width - 1) + _three(self._job.height - 1) + _three(stay) + bytes([_DO_NOT_BLEND])
         self._file.write(_chunk(b"ANMF", head + _pixel_chunks(stream.getvalue())))
-        self._count += 1
 
     def finish(self) -> None:
         """Write mark and recipe, and the length of the whole."""

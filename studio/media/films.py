@@ -97,9 +97,12 @@ def inspect_media(path: str | os.PathLike[str]) -> Header:
     Raises:
         MediaError: It is neither, damaged, or too large; the message names it.
     """
-    if _is_still(_head(path)) or not is_film(path):
+    if _is_still(_head(path)):
         return inspect_image(path)
-    facts = probe_film(path)
+    try:
+        facts = probe_film(path)
+    except MediaError:
+        return inspect_image(path)
     return Header(
         facts.width, facts.height, facts.container.upper(), facts.name, hash_file(path), facts.recipe, facts.recipe_error, facts.marks
     )

@@ -440,3 +440,21 @@ def test_mirrored_edges_reflect_the_picture():
     assert (fitted[:, :16] == image[:, :16][:, ::-1]).all()
     with pytest.raises(MediaError, match="mode='fill'"):
         fit_frame(image, 96, 48, "fill")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MOVING if KINDS[kind].suffix != ".mov"])
+def test_frames_with_their_own_times_keep_them(kind, tmp_path):
+    stamps = [Fraction(stamp, 100) for stamp in (0, 4, 7, 20, 33, 100, 104, 150)]
+    with FilmWriter(tmp_path / "a", rate=None, format=FilmFormat(kind=kind)) as writer:
+        for frame, stamp in zip(square_film(8), stamps, strict=True):
+            writer.write(frame, stamp + 3)
+        writer.end_at(Fraction(170, 100) + 3)
+    facts, back = probe_film(tmp_path / "a"), list(read_film(tmp_path / "a"))
+    assert (facts.is_variable, facts.frames, writer.saved.duration) == (True, 8, Fraction(17, 10))
+    assert facts.duration == Fraction(17, 10) or kind == "apng"
+    assert [frame.time for frame in back] == stamps
+    write_film(tmp_path / "b", back, rate=None, format=FilmFormat(kind=kind))
+    assert [(frame.time, frame.duration) for frame in read_film(tmp_path / "b")] == [(frame.time, frame.duration) for frame in back]
+    with pytest.raises(MediaError, match="is not after"), FilmWriter(tmp_path / "c", rate=None, format=FilmFormat(kind=kind)) as writer:
+        for stamp in (1, 2, 1.5):
+            writer.write(square_film(1)[0], stamp)
