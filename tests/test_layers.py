@@ -14,7 +14,21 @@ LAYERS = (
     {"media", "audio", "midi", "models", "lab", "flashes"},
     {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping"},
     {"directions", "inversion", "drag", "restyle", "training"},
-    {"engine", "render", "restyler", "runners", "worker", "model_cache", "gallery", "bench", "bench_training", "anchors", "export", "jobs"},
+    {
+        "batch",
+        "engine",
+        "render",
+        "restyler",
+        "runners",
+        "worker",
+        "model_cache",
+        "gallery",
+        "bench",
+        "bench_training",
+        "anchors",
+        "export",
+        "jobs",
+    },
     {"cli", "ui", "__main__"},
 )
 """Imports only go up this list. A new file or folder of the package takes its place here."""

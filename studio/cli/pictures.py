@@ -1,4 +1,4 @@
-"""Commands that make pictures: generate, mix, restyle."""
+"""Commands that make pictures from seeds: generate, mix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from studio.cli import common, values
 from studio.errors import RecipeError
-from studio.recipe import Latent, Recipe, Restyle, Transform
+from studio.recipe import Latent, Recipe, Transform
 
 if TYPE_CHECKING:
     from studio.engine import Engine
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MANY = 8
 """From this many pictures on, the fast mode is worth preparing."""
-MANY_PIXELS = 2 * 10**6
-"""The same for photos: so many pixels in all."""
 
 Pairs = tuple[tuple[int, float], ...]
 
@@ -29,7 +27,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(generate)
     app.command()(mix)
-    app.command()(restyle)
 
 
 def generate(
@@ -159,54 +156,6 @@ def mix(
     typer.echo(out)
 
 
-def restyle(
-    model: Annotated[str, typer.Argument(help="An installed translator, or a model file; with --recipe it may be left out.")],
-    images: Annotated[list[Path] | None, typer.Argument(help="Photos.", show_default=False)] = None,
-    out: common.Out = Path("out"),
-    strength: Annotated[float | None, typer.Option("--strength", help="How much of the style: 0 is the photo, 1 all of it.")] = None,
-    keep_colors: Annotated[bool | None, typer.Option("--keep-colors", help="Keep the photo's own colours.", show_default=False)] = None,
-    norm: Annotated[str | None, typer.Option("--norm", help="Batch norm: published (as the published tool runs it) or eval.")] = None,
-    format: common.Format = "png",
-    recipe_file: common.RecipeFile = None,
-    no_recipe: common.NoRecipe = False,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help=f"{common.PRECISION_HELP} Left out: auto from two megapixels on.")
-    ] = None,
-    device: common.Device = "auto",
-) -> None:
-    """Redraw photos in the style of a translator, each at its own size.
-
-    For example:
-
-    * `studio restyle monet holiday.jpg --out paintings`
-
-    * `studio restyle latest_net_G.pth *.jpg --strength 0.7 --keep-colors`
-
-    * `studio restyle --recipe paintings/holiday-monet.png other.jpg`
-    """
-    from studio.media import inspect_image, read_image
-
-    suffix = common.suffix_of(format)
-    base = values.read_recipe(recipe_file) if recipe_file else Recipe()
-    named, photos = _model_and_photos(model, images or [], base)
-    pixels = sum(header.width * header.height for header in map(inspect_image, photos))
-    precision = precision or (base.precision if recipe_file else "auto" if pixels >= MANY_PIXELS else "exact")
-    wishes = common.adjusted(base.restyle or Restyle(), strength=strength, keep_colors=keep_colors, norm_mode=norm)
-    engine = common.make_engine(device)
-    loaded = common.open_model(engine, named, base)
-    recipe = common.signed(Recipe(restyle=wishes, precision=precision), loaded)
-    with common.progress("Restyling", len(photos)) as advance:
-        if precision == "auto":
-            engine.prepare(loaded.name)
-        for done, path in enumerate(photos, 1):
-            photo = read_image(path)
-            source = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
-            recipe = values.checked(replace(recipe, restyle=source))
-            image = engine.restyle(recipe, photo.image, None if suffix in (".jpg", ".jpeg") else photo.alpha)
-            common.save(out, f"{path.stem}-{loaded.name}{suffix}", image, recipe=recipe, icc=photo.icc, include_recipe=not no_recipe)
-            advance(done)
-
-
 def _places(base: Recipe, seeds: str | None, pairs: Pairs) -> dict[str, Recipe]:
     """Name each picture and give it its place; without seeds it is the recipe's own."""
     if seeds is None:
@@ -229,15 +178,6 @@ def _sources(seeds: str | None, pairs: Pairs, known: list[Latent], otherwise: st
     if seeds is None and known:
         return known
     return [Latent.from_seed(seed, pairs) for seed in values.parse_seeds(seeds or otherwise)]
-
-
-def _model_and_photos(first: str, others: list[Path], base: Recipe) -> tuple[str | None, list[Path]]:
-    """Tell the model from the photos: the first word is the model's name, unless a recipe has it and the word is a picture."""
-    if base.model.name and Path(first).is_file() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES:
-        return None, [Path(first), *others]
-    if not others:
-        raise RecipeError("No photo was given. Name one or more pictures after the model.")
-    return first, others
 
 
 def _moved(old: Transform, translate: str | None, rotate: float | None, zoom: float | None) -> Transform:

@@ -82,6 +82,21 @@ def parse_numbers(text: str | None, name: str) -> tuple[float, ...] | None:
         raise RecipeError(f"{name}={text!r} is not understood. Use numbers, such as 1,0.5,0.") from error
 
 
+def parse_bytes(text: str | None) -> int | None:
+    """Read an amount of memory such as ``2GB``, ``1.5 GiB`` or ``500MB`` in bytes; None stays None.
+
+    Raises:
+        RecipeError: It is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if match is None or (match[3] and not match[2]):
+        raise RecipeError(f"max_memory={text!r} is not understood. Use an amount such as 2GB or 500MB.")
+    unit: int = (1024 if match[3] else 1000) ** "_kmgt".index(match[2] or "_")
+    return round(float(match[1]) * unit)
+
+
 def parse_blends(text: str | None, classes: Sequence[tuple[int, float]] = ()) -> tuple[Blend, ...] | None:
     """Read seeds with weights such as ``7:0.5,9``, the sources of a blend; None stays None.
 
