@@ -52,8 +52,8 @@ def assemble(draft: Draft, *, file_bytes: int) -> nn.Module:
     network.train(False).requires_grad_(False)
     if draft.finish is not None:
         draft.finish(network)
-    average = getattr(network, "w_avg", None)
-    if isinstance(average, Tensor) and not average.any():
+    average = dict(network.named_buffers()).get("mapping.w_avg")
+    if average is not None and not average.any():
         draft.notes.append("The average style (w_avg) is all zeros, so truncation pulls towards zero instead of the average.")
     return network
 

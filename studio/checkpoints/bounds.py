@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "resize_padding": ("reflect", "zeros"),
     "block_padding": ("reflect", "replicate", "zeros"),
 }
-SWITCHES = ("use_radial_filters", "dropout", "conv_bias", "use_noise")
+SWITCHES = ("use_radial_filters", "dropout", "conv_bias", "use_noise", "final_conv", "batch_norm", "spectral_norm", "two_convs")
 OPTIONAL = (
     *("embed_features", "layer_features", "conv_clamp", "w_avg_beta", "channels", "conv_bias", "resample_filter"),
     *("cmap_dim", "mbstd_group_size"),
@@ -115,7 +115,7 @@ def _checker(name: str) -> Callable[[str, object], None]:
         return _check_word
     if name in SWITCHES:
         return _check_switch
-    return {"channels": _check_channels, "resample_filter": check_filter}.get(name, _unknown)
+    return {"channels": _check_channels, "features": _check_channels, "resample_filter": check_filter}.get(name, _unknown)
 
 
 def _check_number(name: str, value: object) -> None:

@@ -16,7 +16,8 @@ from studio.checkpoints import ModelCard, save
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
 from studio.models import common
-from studio.training import presets, start, translator_presets
+from studio.models.gan_layers import without_spectral_norm
+from studio.training import families, presets, start, translator_presets
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.training.trainer import Scalars, restore_network, to_image
@@ -53,14 +54,14 @@ def networks(settings: Settings, tensors: Mapping[str, Tensor], scalars: Scalars
         description = translator_presets.translator(settings)
     else:
         parts = {"": "G_ema"}
-        c_dim = len(scalars.get("classes", ()))
-        colours = scalars.get("img_channels") or tensors[f"G_ema/synthesis.b{settings.resolution}.torgb.weight"].shape[0]
+        c_dim = families.c_dim(settings, scalars.get("classes", ()))
+        colours = scalars.get("img_channels") or settings.img_channels
         description = presets.generator(settings, c_dim=c_dim, channels_out=colours, started=start.origin(settings))
     built = {}
     for name, prefix in parts.items():
         network = common.build(*description).eval().requires_grad_(False)
         restore_network(prefix, network, tensors)
-        built[name] = network
+        built[name] = without_spectral_norm(network)
     return built
 
 
@@ -111,7 +112,7 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
             card,
             family=str(network.family),
             resolution=0 if settings.family in presets.TRANSLATORS else presets.require(settings.resolution),
-            classes=classes,
+            classes=classes if getattr(network, "c_dim", 0) else (),
             parameters=sum(p.numel() for p in network.parameters()),
             direction=_turned(direction) if suffix else direction,
         )

@@ -5,8 +5,7 @@ Everything here is what a setting left at ``None`` means; any of it can be chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,67 +13,22 @@ from torch import nn
 
 from studio.errors import TrainingError
 from studio.models.common import Config
+from studio.training.classic import CLASSIC
+from studio.training.family import PLAIN, Family, picture
 from studio.training.objectives import Objective
 from studio.training.settings import Settings, require
 
-Describe = Callable[[Settings, int, int], tuple[str, Config]]
-"""(settings, number of classes, colour channels) to the name of a network in ``models.common.FAMILIES`` and its configuration."""
-
-PLAIN: Mapping[str, Any] = {
-    "z_dim": 128,
-    "g_lr": 0.0002,
-    "d_lr": 0.0002,
-    "beta1": 0.5,
-    "beta2": 0.999,
-    "loss": "non-saturating",
-    "d_steps": 1,
-    "lr_floor": 0.0,
-    "r1_gamma": 0.0,
-    "r2_gamma": 0.0,
-    "gp_weight": 0.0,
-    "drift_weight": 0.0,
-    "weight_clip": 0.0,
-    "orthogonal_weight": 0.0,
-    "r1_interval": 1,
-    "style_mixing": 0.0,
-    "blur_init_sigma": 0.0,
-    "augment": "none",
-}
-"""The numbers of DCGAN, which most families start from."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """One way to train: two networks, the numbers of its paper, and what it does with classes."""
-
-    generator: Describe
-    discriminator: Describe
-    numbers: Mapping[str, Any] = field(default_factory=lambda: PLAIN)
-    classes: str = "never"
-    """``never`` looks at them, takes them ``if given``, or ``always`` needs them."""
-    optimizer: str = "adam"
-    resolution: int = 32
-    batch: int = 64
-
-
-def channels(settings: Settings) -> list[int]:
-    """Return the width at 4, 8, ... pixels: ``channel_base / resolution``, at most ``channel_max``."""
-    resolutions = [4 << i for i in range(require(settings.resolution).bit_length() - 2)]
-    return [min(settings.channel_base // r, settings.channel_max) for r in resolutions]
-
-
-def _picture(settings: Settings, c_dim: int, img_channels: int) -> Config:
-    """Return what every configuration says."""
-    return {"c_dim": c_dim, "img_resolution": settings.resolution, "img_channels": img_channels, "channels": channels(settings)}
+GROWN_AFTER = 0.5
+"""Share of a run after which progressively grown networks have their full size."""
 
 
 def _stylegan2(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
     style = {"z_dim": settings.z_dim, "w_dim": settings.w_dim, "num_layers": settings.mapping_layers}
-    return "stylegan2", {**_picture(settings, c_dim, img_channels), **style}
+    return "stylegan2", {**picture(settings, c_dim, img_channels), **style}
 
 
 def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
-    return "stylegan2-discriminator", _picture(settings, c_dim, img_channels)
+    return "stylegan2-discriminator", picture(settings, c_dim, img_channels)
 
 
 def _stylegan3(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
@@ -128,8 +82,9 @@ FAMILIES: dict[str, Family] = {
     "stylegan3-r": Family(
         _stylegan3_r, _stylegan2_discriminator, {**STYLE, "blur_init_sigma": 10.0}, classes="if given", resolution=32, batch=16
     ),
+    **CLASSIC,
 }
-"""Name -> family. StyleGAN2's ``r1_gamma`` follows from resolution and batch (Karras et al. 2020 ADA, appendix C; our trials)."""
+"""Name -> family. The papers' numbers, except where a CPU's small batches and hours ask for others (learning rates, steps)."""
 
 
 def objective(settings: Settings) -> Objective:
@@ -172,3 +127,13 @@ def optimizer(settings: Settings, network: nn.Module, lr: float, lazy_interval: 
         return torch.optim.RMSprop(groups, lr=lr * ratio)
     betas = (require(settings.beta1) ** ratio, require(settings.beta2) ** ratio)
     return torch.optim.Adam(groups, lr=lr * ratio, betas=betas, eps=1e-8, fused=True)
+
+
+def level(progress: float, finest: int) -> float:
+    """Return how far progressively grown networks are: 0 for 4 px, ``finest`` for the full size (Karras et al. 2018, figure 2).
+
+    Each size is held for as long as the next one then takes to fade in; the full size has the last part of the time to itself.
+    """
+    stages = 2 * finest * min(1.0, progress / GROWN_AFTER)
+    steady, fading = divmod(stages, 2)
+    return float(min(finest, steady + max(0.0, fading - 1)))

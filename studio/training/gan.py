@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from studio import latents
-from studio.models import common
+from studio.models import common, gan_layers
 from studio.training import augment, families, growth, losses, metrics, presets, start
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
@@ -44,6 +44,7 @@ RUNNING = ("w_avg", "magnitude_ema", "running_mean", "running_var")
 """Buffers that follow the data: a team agrees on them."""
 SAMPLE_PSI = 0.7
 QUALITY_PICTURES = 512
+SETTLING_BATCHES = 8
 
 
 class GanTrainer:
@@ -69,6 +70,9 @@ class GanTrainer:
             self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=channels, started=self.origin))
             self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=channels, started=self.origin))
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
+        self.is_settled = False
+        for norm in gan_layers.batch_norms(self.G) + gan_layers.batch_norms(self.D):
+            norm.share = team.shared_mean if team.size > 1 else None
         self.z_dim = presets.require(settings.z_dim)
         self.style_mixing = presets.require(settings.style_mixing) if self.G.num_ws > 1 else 0.0
         self.penalty_interval = presets.require(settings.r1_interval) if self.objective.penalty_weights else 0
@@ -104,7 +108,7 @@ class GanTrainer:
         if self.fade is not None:
             self.fade.follow(clock, self.settings.fade_kimg)
             self.fade = None if self.fade.alpha >= 1 else self.fade
-        self._set_learning_rates(clock.progress)
+        self._follow(clock.progress)
         self.soften.follow(clock)
         values: dict[str, float] = {}
         for turn in range(1, self.d_steps + 1):
@@ -122,18 +126,26 @@ class GanTrainer:
         require_finite(values.items())
         self.team.average(buffer for name, buffer in self.G.named_buffers() if name.endswith(RUNNING))
         follow(self.G_ema, self.G, self._ema_weight(clock))
+        self.is_settled = False
         self._adapt(values["real_sign"])
         return values | {"augment_p": self.augment.p}
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
-    def _set_learning_rates(self, progress: float) -> None:
-        """Keep the rates for the first half, then go linearly to ``lr_floor`` of them (1 keeps them to the end)."""
+    def _follow(self, progress: float) -> None:
+        """Let what depends on the time follow the clock: learning rates, and the size of networks that grow.
+
+        The rates are kept for the first half, then go linearly to ``lr_floor`` of them (1 keeps them to the end).
+        """
         floor = presets.require(self.settings.lr_floor)
         for optimizer in (self.g_optimizer, self.d_optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * (1 - (1 - floor) * max(0.0, 2 * progress - 1))
+        if families.FAMILIES[self.settings.family].grows:
+            finest = presets.require(self.settings.resolution).bit_length() - 3
+            for network in (self.G, self.D):
+                network.level.fill_(families.level(progress, finest))
 
     def _real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
         indices = self.draw.indices(self.batch, random.numpy)[self.team.share(self.batch).numpy()]
@@ -255,6 +267,7 @@ class GanTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], Scalars]:
         """Return everything that the next step depends on."""
+        self._settle()
         tensors: dict[str, Tensor] = {}
         for name in ("G", "D", "G_ema"):
             tensors |= flatten_network(name, getattr(self, name))
@@ -274,6 +287,7 @@ class GanTrainer:
             restore_network(name, getattr(self, name), tensors)
         restore_optimizer("g_optimizer", self.g_optimizer, tensors)
         restore_optimizer("d_optimizer", self.d_optimizer, tensors)
+        self.is_settled = False
         self.fade = growth.restore_fade(tensors, "fade")
         self.signs = list(scalars["signs"])
         if self.settings.augment == "ada":
@@ -284,30 +298,49 @@ class GanTrainer:
     def samples(self, n: int, *, first_seed: int = 0, psi: float = SAMPLE_PSI) -> tuple[UInt8, np.ndarray]:
         """Make ``n`` pictures of the averaged generator from fixed seeds, classes in turn: uint8 ``[n, H, W, C]`` and labels."""
         labels = np.arange(n) % max(1, self.c_dim)
+        return self._paint(labels, first_seed=first_seed, psi=psi), labels
+
+    def _paint(self, labels: np.ndarray, *, first_seed: int = 0, psi: float = 1.0) -> UInt8:
+        """Make one picture of the averaged generator per label, from successive seeds: uint8 ``[n, H, W, C]``."""
+        self._settle()
         images = []
-        for begin in range(0, n, self.images_per_step):
-            part = range(begin, min(n, begin + self.images_per_step))
-            z = latents.seed_to_z([first_seed + i for i in part], self.z_dim).to(self.device)
-            with self._autocast():
-                ws = self.G_ema.mapping(z, self._one_hot(labels[part.start : part.stop])).float()
-                ws = latents.truncate(ws, self.G_ema.w_avg, psi)
-                images.append(to_image(self.G_ema.synthesis(ws, noise_mode="const")))
-        return np.concatenate(images), labels
+        for begin in range(0, len(labels), self.batch):
+            part = labels[begin : begin + self.batch]
+            images.append(to_image(self._averaged_img(part, first_seed + begin, psi)))
+        return np.concatenate(images)
+
+    def _averaged_img(self, labels: np.ndarray, first_seed: int, psi: float = 1.0) -> Tensor:
+        z = latents.seed_to_z(range(first_seed, first_seed + len(labels)), self.z_dim).to(self.device)
+        with self._autocast():
+            ws = latents.truncate(self.G_ema.mapping(z, self._one_hot(labels)).float(), self.G_ema.w_avg, psi)
+            img: Tensor = self.G_ema.synthesis(ws, noise_mode="const")
+        return img
+
+    @torch.inference_mode()
+    def _settle(self) -> None:
+        """Give the averaged generator's batch norms, if it has any, statistics that fit its weights: the same for the same weights."""
+        if self.is_settled:
+            return
+        rng = np.random.Generator(np.random.PCG64(0))
+        labels = self.draw.labels(SETTLING_BATCHES * self.batch, rng).reshape(SETTLING_BATCHES, self.batch)
+        gan_layers.settle_statistics(self.G_ema, lambda k: self._averaged_img(labels[k], k * self.batch), SETTLING_BATCHES)
+        self.is_settled = True
 
     def sample_grid(self) -> UInt8:
         """Return a sheet: one class per column, or 10 x 6 when there are none."""
         columns = self.c_dim if 2 <= self.c_dim <= 20 else 10
         images, _ = self.samples(columns * 6)
-        return sheet(images[..., :3], columns)
+        return sheet(_opaque(images), columns)
 
+    @torch.inference_mode()
     def quality(self) -> dict[str, float]:
         """Return the random-feature KID against real pictures (``score``) and the diversity of the samples."""
         rng = np.random.Generator(np.random.PCG64(0))
         n = min(QUALITY_PICTURES, len(self.pictures))
         labels = self.draw.labels(n, rng)
         real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
-        fake = self._drawn(labels)
-        features = metrics.RandomFeatures()
+        fake = self._paint(labels)
+        features = metrics.RandomFeatures(self.pictures.channels)
         kid = metrics.kid(features(real), features(fake))
         return {
             "score": kid,
@@ -315,18 +348,15 @@ class GanTrainer:
             "diversity": metrics.diversity(fake[:64]) / max(metrics.diversity(real[:64]), 1e-9),
         }
 
-    @torch.inference_mode()
-    def _drawn(self, labels: np.ndarray) -> UInt8:
-        """Make one untruncated picture per label from fixed latents."""
-        images = []
-        for begin in range(0, len(labels), self.images_per_step):
-            part = labels[begin : begin + self.images_per_step]
-            z = latents.seed_to_z(list(range(begin, begin + len(part))), self.z_dim).to(self.device)
-            with self._autocast():
-                ws = self.G_ema.mapping(z, self._one_hot(part)).float()
-                images.append(to_image(self.G_ema.synthesis(ws, noise_mode="const")))
-        return np.concatenate(images)
-
     def products(self) -> dict[str, nn.Module]:
         """Return the averaged generator."""
         return {"": self.G_ema}
+
+
+def _opaque(images: UInt8) -> UInt8:
+    """Lay pictures ``[n, H, W, C]`` with transparency on white."""
+    if images.shape[3] == 3:
+        return images
+    opacity = images[..., 3:].astype(np.float32) / 255
+    laid: UInt8 = (images[..., :3] * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
+    return laid

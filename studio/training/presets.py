@@ -24,7 +24,7 @@ TRANSLATORS = translator_presets.TRANSLATORS
 FAMILIES = (*families.FAMILIES, *TRANSLATORS)
 
 FIXED_FIELDS = (
-    "family", "data", "target", "resolution", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
+    "family", "data", "target", "resolution", "img_channels", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
     "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
 )  # fmt: skip
 """What a run cannot change once it has started."""
@@ -55,6 +55,8 @@ def _resolve_gan(settings: Settings) -> Settings:
     resolution = settings.resolution or family.resolution
     if resolution < 8 or resolution & (resolution - 1):
         raise TrainingError(f"resolution={resolution} is no power of two. Use 32, 64, 128 or 256.")
+    if settings.img_channels not in (3, 4):
+        raise TrainingError(f"img_channels={settings.img_channels} is not possible. Use 3 (colours) or 4 (colours and transparency).")
     batch = settings.batch or family.batch
     open_fields = {name: value for name, value in family.numbers.items() if getattr(settings, name) is None}
     resolved = dataclasses.replace(
@@ -87,15 +89,14 @@ def discriminator(settings: Settings, *, c_dim: int, channels_in: int, started: 
     return described if started is None else started.discriminator(described, c_dim)
 
 
-def load_pictures(
-    settings: Settings, folders: tuple[str, ...], *, progress: Callable[[int, int], None] | None = None
-) -> data.Pictures:
+def load_pictures(settings: Settings, folders: tuple[str, ...], *, progress: Callable[[int, int], None] | None = None) -> data.Pictures:
     """Open the decoded pictures of some folders; ``progress`` is called with (done, total) while they are decoded for the first time."""
     size = settings.load_size if settings.family in TRANSLATORS else settings.resolution
     return data.prepare(
         [Path(f) for f in folders],
         resolution=require(size),
         crop=require(settings.crop),
+        channels=settings.img_channels,
         film_rate=settings.film_rate,
         progress=progress,
     )

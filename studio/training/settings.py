@@ -35,6 +35,8 @@ class Settings:
     folder: str = ""
     """Where states, snapshots and the log go; empty means ``training/NAME`` in the studio's home."""
     resolution: int | None = None
+    img_channels: int = 3
+    """3, or 4 to learn transparency too (GAN families)."""
     minutes: float | None = None
     """Stop after this much training time, added up over all resumes; the schedules stretch to it."""
     kimg: float | None = None

@@ -50,6 +50,13 @@ class Team:
             for tensor, part in zip(kept, torch.split(flat, [tensor.numel() for tensor in kept]), strict=True):
                 tensor.copy_(part.view(tensor.shape))
 
+    def shared_mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a tensor over the team, with gradients: how batch norms see the whole batch."""
+        from torch.distributed.nn.functional import all_reduce
+
+        total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+        return total / self.size
+
     def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Average the gradients of everything an optimiser steps."""
         self.average(p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None)

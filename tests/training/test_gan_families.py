@@ -1,5 +1,6 @@
 """Every family and every objective goes through the one trainer: weights change, stay finite, and resume exactly."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from studio import checkpoints, latents
+from studio.checkpoints import ModelCard
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
-from studio.training import loop, losses, objectives, presets
+from studio.training import export, families, loop, losses, objectives, presets
+from studio.training.classic import CLASSIC
 from studio.training.objectives import LOSSES, Objective
 from studio.training.settings import Settings
+from studio.training.trainer import to_image
 
 Make = Callable[..., Settings]
 
@@ -51,6 +56,52 @@ def assert_learned(settings: Settings, tensors: dict[str, torch.Tensor]) -> None
         assert any(not torch.equal(fresh[n], tensors[n]) for n in fresh if n.startswith(network)), network
 
 
+@pytest.mark.parametrize("family", CLASSIC)
+def test_every_family_trains_resumes_exactly_and_opens_in_the_studio(make: Make, family: str, tmp_path: Path) -> None:
+    whole, parts = make(family, "whole", img_channels=4, kimg=0.032), make(family, "parts", img_channels=4, kimg=0.032)
+    expected = run(whole)
+    assert_learned(whole, expected)
+    run(parts, steps=1)
+    got = run(parts)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    (file,) = export.export(tmp_path / "whole", tmp_path / "models", ModelCard(licence="CC0-1.0"))
+    G: Any = checkpoints.load(file)
+    assert (G.family, G.img_channels, G.img_resolution) == (family, 4, 8)
+    assert G.card.classes == (("apple", "pear") if G.c_dim else ())
+    assert G.config.get("spectral_norm", False) is False
+    trainer: Any = presets.build_trainer(presets.resolve(whole))
+    trainer.load_state(expected, {"signs": [], "mean_length": 0.0, "augment_p": 0.0})
+    shown, labels = trainer.samples(3)
+    c = torch.eye(2)[labels] if G.c_dim else None
+    ws = latents.truncate(G.mapping(latents.seed_to_z(range(3), G.z_dim), c), G.w_avg, 0.7)
+    assert np.abs(to_image(G.synthesis(ws)).astype(int) - shown).max() <= 8
+
+
+def test_the_families_that_need_classes_say_so(make: Make, tmp_path: Path) -> None:
+    settings = dataclasses.replace(make("cgan"), data=(str(tmp_path / "fruit" / "apple"),))
+    with pytest.raises(TrainingError, match="cgan learns classes, but this folder has none"):
+        run(settings)
+
+
+def test_progressive_growing_holds_each_size_and_reaches_the_last_one_in_time() -> None:
+    levels = [families.level(progress, 3) for progress in (0, 1 / 12, 1 / 8, 1 / 6, 1 / 4, 0.5, 1)]
+    assert levels == pytest.approx([0, 0, 0.5, 1, 1, 3, 3])
+    assert sorted(families.level(k / 200, 3) for k in range(201)) == [families.level(k / 200, 3) for k in range(201)]
+
+
+def test_a_growing_network_is_trained_and_kept_at_the_size_that_the_clock_says(make: Make) -> None:
+    tensors = run(make("progan", kimg=0.04), steps=4)
+    assert 0 < tensors["G/synthesis.level"].item() < 1
+    assert tensors["G/synthesis.level"] == tensors["G_ema/synthesis.level"] == tensors["D/level"]
+
+
+def test_transparency_is_laid_on_white_in_the_sample_sheet(make: Make) -> None:
+    trainer: Any = presets.build_trainer(presets.resolve(make("dcgan", img_channels=4)))
+    assert trainer.sample_grid().shape == (6 * 8, 10 * 8, 3)
+    assert trainer.quality()["diversity"] > 0
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains_the_style_based_networks(make: Make, loss: str) -> None:
     settings = make("stylegan2", loss=loss, r2_gamma=0.1, gp_weight=1.0, drift_weight=0.001, r1_interval=1)
@@ -73,7 +124,7 @@ def test_learning_rates_hold_for_half_of_the_time_and_then_fall_to_their_floor(m
     trainer: Any = presets.build_trainer(presets.resolve(make("stylegan2", g_lr=0.01, lr_floor=0.2)))
     rates = []
     for progress in (0.0, 0.5, 0.75, 1.0):
-        trainer._set_learning_rates(progress)
+        trainer._follow(progress)
         rates.append(trainer.g_optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.01, 0.01, 0.006, 0.002])
 
