@@ -55,6 +55,14 @@ def _stylegan3_r(settings: Settings, c_dim: int, img_channels: int) -> tuple[str
     return name, {**config, **twice, "conv_kernel": 1, "use_radial_filters": True}
 
 
+def _fastgan(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    return "fastgan", {"z_dim": settings.z_dim, **picture(settings, c_dim, img_channels)}
+
+
+def _fastgan_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    return "fastgan-discriminator", picture(settings, c_dim, img_channels)
+
+
 STYLE: Mapping[str, Any] = {
     **PLAIN,
     "z_dim": 256,
@@ -81,6 +89,13 @@ FAMILIES: dict[str, Family] = {
     "stylegan3": Family(_stylegan3, _stylegan2_discriminator, STYLE, classes="if given", resolution=32, batch=16),
     "stylegan3-r": Family(
         _stylegan3_r, _stylegan2_discriminator, {**STYLE, "blur_init_sigma": 10.0}, classes="if given", resolution=32, batch=16
+    ),
+    "fastgan": Family(
+        _fastgan,
+        _fastgan_discriminator,
+        {**PLAIN, "z_dim": 256, "loss": "hinge", "lr_floor": 1.0, "augment": "diff"},
+        resolution=64,
+        batch=8,
     ),
     **CLASSIC,
 }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from studio import latents
 from studio.models import common, gan_layers
-from studio.training import augment, families, growth, losses, metrics, presets, start
+from studio.training import augment, families, growth, losses, metrics, presets, self_supervision, start
 from studio.training.data import Draw, Pictures
 from studio.training.settings import Settings
 from studio.training.softening import Softening
@@ -194,13 +194,17 @@ class GanTrainer:
         """Take one step of the discriminator; penalties that come every step are part of it."""
         start.release(self.D, self.settings.freeze_d)
         real, fake = self.augment(real, random), self.augment(fake, random)
-        real_logits, fake_logits = self._logits(real, real_c), self._logits(fake, fake_c)
+        real_logits, rebuilding = self._judge_real(real, real_c, random)
+        fake_logits = self._logits(fake, fake_c)
         loss = self.objective.d_loss(real_logits, fake_logits)
         values = {
             "d_loss": loss.item(),
             "real_sign": losses.top_sign(real_logits).item(),
             "fake_sign": losses.top_sign(fake_logits).item(),
         }
+        if rebuilding is not None:
+            values["rebuilding"] = rebuilding.item()
+            loss = loss + rebuilding
         if self.penalty_interval == 1:
             penalties = self._penalties(real, real_c, fake, random)
             values |= {name: value.item() for name, value in penalties.items()}
@@ -208,6 +212,15 @@ class GanTrainer:
         self._descend(loss, self.d_optimizer)
         self.objective.clip(self.D)
         return values
+
+    def _judge_real(self, real: Tensor, c: Tensor | None, random: StepRandom) -> tuple[Tensor, Tensor | None]:
+        """Judge real pictures; a discriminator that supervises itself rebuilds them, too, and how well is part of its loss."""
+        if not hasattr(self.D, "judge_and_rebuild"):
+            return self._logits(real, c), None
+        with self._autocast():
+            img = self.soften(real).contiguous(memory_format=torch.channels_last)
+            logits, rebuilding = self_supervision.judge_real(self.D, img, random.integers(len(img), 0, 4))
+        return logits.float(), rebuilding
 
     def _regularise_d(self, real: Tensor, real_c: Tensor | None, fake: Tensor, random: StepRandom) -> dict[str, float]:
         """Take a step down the penalties alone, weighted up because it comes only so often (Karras et al. 2020, appendix B)."""

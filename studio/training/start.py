@@ -73,7 +73,7 @@ class Origin:
         family, config = described
         if self.judge is not None:
             return family, _with_classes(self.judge, c_dim)
-        wide = {"channels": self.config["channels"]} if self.family == "stylegan2" else {}
+        wide = {"channels": self.config["channels"]} if self.family in ("stylegan2", "fastgan") else {}
         return family, {**config, **wide, "img_resolution": self.config["img_resolution"]}
 
     def is_fresh_judge(self, c_dim: int) -> bool:

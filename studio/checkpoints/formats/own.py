@@ -9,7 +9,6 @@ from studio.checkpoints.safetensors_io import HEADER, parse_own_header
 from studio.errors import UnknownModelError
 
 FORMAT = "studio"
-JUDGES = ("stylegan2-discriminator", "patchgan")
 
 
 def read(contents: Contents) -> Draft | None:
@@ -21,7 +20,7 @@ def read(contents: Contents) -> Draft | None:
     family, config = header.get("family"), header.get("config")
     if not isinstance(family, str) or not isinstance(config, dict):
         return None
-    if family in JUDGES:
+    if family.endswith(("-discriminator", "patchgan")):
         raise UnknownModelError("is a discriminator, which makes no pictures. Open the generator that it was trained with.")
     card = ModelCard.from_json(header.get("card", {}))
     return Draft(
