@@ -81,6 +81,11 @@ class Pictures:
         offset, height, width = (int(v) for v in self.places[index])
         return self.pixels[offset : offset + height * width * self.channels].reshape(height, width, self.channels)
 
+    def parts(self, size: int = 1024) -> Iterator[UInt8]:
+        """Give all pictures, which must be of one size, in order and a part at a time: uint8 ``[n, H, W, channels]``."""
+        for start in range(0, len(self), size):
+            yield self.batch(range(start, min(len(self), start + size)))
+
     def batch(self, indices: Iterable[int]) -> UInt8:
         """Return equal-sized pictures as uint8 ``[n, H, W, channels]``."""
         return np.stack([self.picture(int(i)) for i in indices])

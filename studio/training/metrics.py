@@ -1,4 +1,4 @@
-"""Is it working? Measures that need no pretrained network: random-feature KID and diversity.
+"""Is it working? Distances between sets of features, features that need no pretrained network, and diversity.
 
 A random-feature KID is *not* a FID or KID: it compares pictures through a fixed random network (Naeem et al. 2020 found such features fit
 pictures that are no photos) and its numbers compare only with each other.
@@ -57,7 +57,11 @@ def kid(real: Tensor, fake: Tensor) -> float:
     assert len(fake) > 1, len(fake)
     scale = real.std(0).clamp_min(1e-6)
     centre = real.mean(0)
-    x, y = (real - centre) / scale, (fake - centre) / scale
+    return plain_kid((real - centre) / scale, (fake - centre) / scale)
+
+
+def plain_kid(x: Tensor, y: Tensor) -> float:
+    """Return the unbiased KID times 1000 of features as they are, which is what papers report of Inception's; see :func:`kid`."""
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a @ b.T / a.shape[1] + 1) ** 3
@@ -66,6 +70,20 @@ def kid(real: Tensor, fake: Tensor) -> float:
     xx, yy = kernel(x, x), kernel(y, y)
     within = (xx.sum() - xx.diagonal().sum()) / (n * (n - 1)) + (yy.sum() - yy.diagonal().sum()) / (m * (m - 1))
     return float(within - 2 * kernel(x, y).mean()) * 1000
+
+
+def frechet(real: Tensor, fake: Tensor) -> float:
+    """Return the Frechet distance of two Gaussians fitted to features ``[n, d]`` and ``[m, d]`` (Heusel et al. 2017, eq. 6).
+
+    The trace of the root comes from eigenvalues in float64, so fewer pictures than features give a number, too. It is biased: only
+    distances from the same number of pictures compare.
+    """
+    means = real.mean(0) - fake.mean(0)
+    first, second = torch.cov(real.T.double()), torch.cov(fake.T.double())
+    values, vectors = torch.linalg.eigh(first)
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    trace = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    return float(means.square().sum() + first.trace() + second.trace() - 2 * trace)
 
 
 def diversity(images: UInt8) -> float:
