@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from studio import latents
 from studio.models import common, gan_layers
-from studio.training import augment, families, growth, losses, metrics, presets, self_supervision, start
+from studio.training import augment, families, growth, losses, presets, self_supervision, start
 from studio.training.data import Draw, Pictures
+from studio.training.measures import Measures
 from studio.training.settings import Settings
 from studio.training.softening import Softening
 from studio.training.team import Team
@@ -84,6 +85,7 @@ class GanTrainer:
         self.augment = augment.make(settings)
         self.soften = Softening(settings, is_fresh=not settings.start_from)
         self.signs: list[float] = []
+        self.measures: Measures | None = None
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
         start.check_freeze(self.D, settings.freeze_d)
@@ -347,19 +349,19 @@ class GanTrainer:
 
     @torch.inference_mode()
     def quality(self) -> dict[str, float]:
-        """Return the random-feature KID against real pictures (``score``) and the diversity of the samples."""
+        """Return what :class:`studio.training.measures.Measures` finds, of classes in the proportions of the training."""
         rng = np.random.Generator(np.random.PCG64(0))
         n = min(QUALITY_PICTURES, len(self.pictures))
         labels = self.draw.labels(n, rng)
-        real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
-        fake = self._paint(labels)
-        features = metrics.RandomFeatures(self.pictures.channels)
-        kid = metrics.kid(features(real), features(fake))
-        return {
-            "score": kid,
-            "random_feature_kid": kid,
-            "diversity": metrics.diversity(fake[:64]) / max(metrics.diversity(real[:64]), 1e-9),
-        }
+        if self.measures is None:
+            real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
+            inception, mirror = self.settings.inception, self.settings.mirror
+            self.measures = Measures(real, inception=inception, training=self.pictures.parts, mirror=mirror)
+        return self.measures(self._drawn(labels))
+
+    def watched(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the optimisers whose gradients are plotted."""
+        return {"g": self.g_optimizer, "d": self.d_optimizer}
 
     def products(self) -> dict[str, nn.Module]:
         """Return the averaged generator."""

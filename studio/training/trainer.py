@@ -90,6 +90,10 @@ class Trainer(Protocol):
         """Return measures of the present networks; ``score``, where present, is what "best" means (lower is better)."""
         ...
 
+    def watched(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Return the optimisers whose gradients are plotted, by a short name."""
+        ...
+
     def products(self) -> dict[str, nn.Module]:
         """Return the networks worth shipping by name; the empty name is the run's own."""
         ...

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from studio.errors import TrainingError
 from studio.models import common
 from studio.models.translator_layers import init_weights
-from studio.training import augment, losses, metrics, presets
+from studio.training import augment, losses, presets
 from studio.training.data import Pictures
 from studio.training.fast_norm import speed_up_norms
 from studio.training.growth import read_start
+from studio.training.measures import Measures
 from studio.training.random_crops import middle_squares, random_crops
 from studio.training.settings import Settings
 from studio.training.team import Team
@@ -93,6 +94,8 @@ class TranslatorTrainer:
         self.networks: dict[str, nn.Module] = {}
         self.averages: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.measures: Measures | None = None
+        self.distance_of_photos = 0.0
         self.pools: dict[str, ImagePool] = {}
 
     def learn(self, random: StepRandom, clock: Clock) -> dict[str, float]:
@@ -185,6 +188,10 @@ class TranslatorTrainer:
             real_logits, fake_logits = self.networks[judge](self.augment(torch.cat([real, fake]), random)).float().chunk(2)
         return loss(real_logits, fake_logits)
 
+    def watched(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the optimisers whose gradients are plotted."""
+        return self.optimizers
+
     def descend(self, loss: Tensor, *keys: str) -> None:
         """Take one step of the named optimisers down the gradient of ``loss``."""
         for key in keys:
@@ -235,11 +242,11 @@ class TranslatorTrainer:
         return sheet(np.concatenate(rows), SAMPLE_COLUMNS)
 
     def measure(self, photos: UInt8, made: UInt8, wanted: UInt8) -> dict[str, float]:
-        """Return the random-feature KID of translated photos against the wanted pictures (``score``), and of the photos themselves."""
-        features = metrics.RandomFeatures()
-        target = features(wanted)
-        score = metrics.kid(features(made), target)
-        return {"score": score, "random_feature_kid": score, "random_feature_kid_of_photos": metrics.kid(features(photos), target)}
+        """Return how near translated photos are to the wanted pictures (see ``measures.py``), and how near the photos themselves are."""
+        if self.measures is None:
+            self.measures = Measures(wanted, inception=self.settings.inception)
+            self.distance_of_photos = self.measures.distance(photos)
+        return self.measures(made) | {"random_feature_kid_of_photos": self.distance_of_photos}
 
     def measured(self, *which: str) -> Sequence[UInt8]:
         """Return the middles of equally many pictures of each named set, at most :data:`MEASURED_PICTURES`."""
