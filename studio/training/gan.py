@@ -357,7 +357,7 @@ class GanTrainer:
             real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
             inception, mirror = self.settings.inception, self.settings.mirror
             self.measures = Measures(real, inception=inception, training=self.pictures.parts, mirror=mirror)
-        return self.measures(self._drawn(labels))
+        return self.measures(self._paint(labels))
 
     def watched(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimisers whose gradients are plotted."""
