@@ -1,7 +1,7 @@
 """FastGAN: a light generator whose coarse features switch the channels of fine ones, and a discriminator that has to remember pictures.
 
-Made for a few hundred pictures. There is no noise input and no mapping network: the latent is the style, one for the whole picture. Class
-names are not used. The discriminator needs no pretrained network: what it rebuilds is compared in pixels (``self_supervision.py``).
+Made for a few hundred pictures. There is no noise input and no mapping network: the latent is the style, one for the whole picture. Classes
+are not used. The discriminator needs no pretrained network: what it rebuilds is compared in pixels (``self_supervision.py``).
 
 Reference:
     Liu et al. 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis", sections 3.1 and 3.2.
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from studio.errors import StudioError
 from studio.models.common import Config
+from studio.models.gan_layers import BatchNorm, Conv, LatentAsStyle, Linear, PlainSynthesis, check_sizes, leaky
 from studio.models.stylegan2_layers import config_of
 
 SKIP = 16
@@ -31,49 +31,14 @@ LARGEST_REBUILT = 128
 """Side of what the decoders rebuild, at most."""
 
 
-def _started(network: nn.Module) -> None:
-    """Give convolutions the weights of DCGAN: normal, 0.02."""
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
-
-
-def _check(img_resolution: int, channels: Sequence[int], smallest: int) -> None:
-    if img_resolution < smallest or img_resolution & (img_resolution - 1):
-        raise StudioError(f"img_resolution={img_resolution} is not possible: FastGAN makes pictures of {smallest}, {2 * smallest} ... px.")
-    if len(channels) != img_resolution.bit_length() - 2 or min(channels) < 1:
-        raise StudioError(f"channels={list(channels)} does not fit {img_resolution} px: one width each for 4, 8 ... px is needed.")
-
-
-class Latent(nn.Module):
-    """The mapping that changes nothing: ``z [n, z_dim]`` is the style, ``ws [n, 1, z_dim]``."""
-
-    w_avg: Tensor
-
-    def __init__(self, z_dim: int) -> None:
-        super().__init__()
-        self.z_dim = z_dim
-        self.register_buffer("w_avg", torch.zeros(z_dim))
-
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Return ``z`` as a style; classes are ignored.
-
-        Raises:
-            StudioError: ``z`` has another width.
-        """
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise StudioError(f"z has shape {list(z.shape)}: this model needs [n, {self.z_dim}].")
-        return z.float()[:, None]
-
-
 class UpBlock(nn.Module):
     """Twice the size: nearest pixels, a convolution, a gate; a ``deep`` block has a second convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, *, deep: bool) -> None:
         super().__init__()
         widths = [in_channels, out_channels, *([out_channels] if deep else [])]
-        self.convs = nn.ModuleList(nn.Conv2d(a, 2 * b, 3, padding=1, bias=False) for a, b in itertools.pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(2 * width) for width in widths[1:])
+        self.convs = nn.ModuleList(Conv(a, 2 * b, 3, bias=False) for a, b in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(BatchNorm(2 * width) for width in widths[1:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``x [n, in, h, w]`` to ``[n, out, 2 h, 2 w]``."""
@@ -88,60 +53,40 @@ class SkipLayerExcitation(nn.Module):
 
     def __init__(self, low_channels: int, high_channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(low_channels, high_channels, 4)
-        self.excite = nn.Conv2d(high_channels, high_channels, 1)
+        self.squeeze = Linear(16 * low_channels, high_channels)
+        self.excite = Linear(high_channels, high_channels, gain=1.0)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Scale the channels of ``high [n, c, h, w]`` by 0 to 1."""
-        gate = F.leaky_relu(self.squeeze(F.adaptive_avg_pool2d(low, 4)), 0.1)
-        return high * torch.sigmoid(self.excite(gate))
+        gate = torch.sigmoid(self.excite(leaky(self.squeeze(F.adaptive_avg_pool2d(low, 4).flatten(1)))))
+        return high * gate[:, :, None, None].to(high.dtype)
 
 
-class Synthesis(nn.Module):
-    """The layers from the style to the picture; see :meth:`forward`."""
+class Synthesis(PlainSynthesis):
+    """The layers from the style to the picture."""
 
-    def __init__(self, *, w_dim: int, img_resolution: int, img_channels: int, channels: Sequence[int]) -> None:
-        super().__init__()
+    def __init__(self, *, w_dim: int, img_channels: int, channels: Sequence[int]) -> None:
+        super().__init__(1, w_dim)
         self.resolutions = tuple(4 << step for step in range(len(channels)))
-        self.w_dim = w_dim
-        self.start = nn.ConvTranspose2d(w_dim, 2 * channels[0], 4, bias=False)
-        self.start_norm = nn.BatchNorm2d(2 * channels[0])
+        self.start = Linear(w_dim, 2 * channels[0] * 16, bias=False, gain=1.0)
+        self.start_norm = BatchNorm(2 * channels[0])
         width = dict(zip(self.resolutions, channels, strict=True))
         for step, resolution in enumerate(self.resolutions[1:]):
             self.add_module(f"b{resolution}", UpBlock(width[resolution // 2], width[resolution], deep=step % 2 == 0))
             if resolution >= FIRST_SWITCHED:
                 self.add_module(f"skip{resolution}", SkipLayerExcitation(width[max(4, resolution // SKIP)], width[resolution]))
-        self.torgb = nn.Conv2d(channels[-1], img_channels, 3, padding=1)
-        _started(self)
+        self.torgb = Conv(channels[-1], img_channels, 3, gain=1.0)
 
-    def forward(
-        self,
-        ws: Tensor,
-        *,
-        noise_mode: str = "const",
-        noise_strength: float = 1.0,
-        noise_layers: Sequence[float] = (),
-        noise_generator: torch.Generator | Sequence[torch.Generator] | None = None,
-        transform: Tensor | None = None,
-    ) -> Tensor:
-        """Make pictures from styles ``[n, 1, w_dim]``; this family has neither noise nor transform, so the rest changes nothing.
-
-        Returns:
-            ``[n, img_channels, img_resolution, img_resolution]`` float32 in [-1, 1].
-
-        Raises:
-            StudioError: ``ws`` is of another network.
-        """
-        if ws.ndim != 3 or ws.shape[1:] != (1, self.w_dim):
-            raise StudioError(f"ws has shape {list(ws.shape)}: this model needs [n, 1, {self.w_dim}].")
-        x = F.glu(self.start_norm(self.start(ws[:, 0, :, None, None].to(self.start.weight.dtype))), 1)
+    def paint(self, ws: Tensor) -> Tensor:
+        """Make pictures ``[n, img_channels, h, w]`` in [-1, 1] from styles ``[n, 1, w_dim]``."""
+        x = F.glu(self.start_norm(self.start(ws[:, 0]).unflatten(1, (-1, 4, 4))), 1)
         features = {4: x}
         for resolution in self.resolutions[1:]:
             x = self.get_submodule(f"b{resolution}")(x)
             if resolution >= FIRST_SWITCHED:
                 x = self.get_submodule(f"skip{resolution}")(features[max(4, resolution // SKIP)], x)
             features[resolution] = x
-        return torch.tanh(self.torgb(x).float())
+        return torch.tanh(self.torgb(x))
 
 
 class FastGANGenerator(nn.Module):
@@ -165,19 +110,19 @@ class FastGANGenerator(nn.Module):
     def __init__(self, *, z_dim: int, c_dim: int, img_resolution: int, img_channels: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.config: Config = config_of(locals())
-        _check(img_resolution, channels, 8)
+        check_sizes(img_resolution, channels)
         if c_dim:
             raise StudioError(f"c_dim={c_dim} is not possible: FastGAN knows no classes. Use 0.")
         self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, 0, z_dim, 1
         self.img_resolution, self.img_channels = img_resolution, img_channels
         self.layer_resolutions = (4,)
-        self.mapping = Latent(z_dim)
-        self.synthesis = Synthesis(w_dim=z_dim, img_resolution=img_resolution, img_channels=img_channels, channels=channels)
+        self.mapping = LatentAsStyle(z_dim, 0)
+        self.synthesis = Synthesis(w_dim=z_dim, img_channels=img_channels, channels=channels)
 
     @property
     def w_avg(self) -> Tensor:
         """The average style, ``[w_dim]``: zero."""
-        return self.mapping.w_avg
+        return self.mapping.average(self.synthesis.torgb.weight)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Make pictures ``[n, img_channels, img_resolution, img_resolution]`` from ``z [n, z_dim]``."""
@@ -186,8 +131,8 @@ class FastGANGenerator(nn.Module):
 
 
 def _normed(in_channels: int, out_channels: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=(kernel - 1) // 2, bias=False)
-    return nn.Sequential(spectral_norm(conv), nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.2))
+    conv = Conv(in_channels, out_channels, kernel, stride=stride, bias=False, spectral_norm=True)
+    return nn.Sequential(conv, BatchNorm(out_channels), nn.LeakyReLU(0.2))
 
 
 class DownBlock(nn.Module):
@@ -212,8 +157,7 @@ class Decoder(nn.Module):
         widths = [max(8, channels >> step) for step in range((side // DECODED).bit_length())]
         blocks = [UpBlock(a, b, deep=False) for a, b in zip([channels, *widths[1:]], widths[1:], strict=False)]
         self.blocks = nn.Sequential(*blocks)
-        self.torgb = nn.Conv2d(widths[-1] if blocks else channels, img_channels, 3, padding=1)
-        _started(self)
+        self.torgb = Conv(widths[-1] if blocks else channels, img_channels, 3, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rebuild ``[n, img_channels, side, side]`` in [-1, 1] from ``x [n, channels, 8, 8]``."""
@@ -235,16 +179,18 @@ class FastGANDiscriminator(nn.Module):
     def __init__(self, *, c_dim: int, img_resolution: int, img_channels: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.config: Config = config_of(locals())
-        _check(img_resolution, channels, 16)
+        check_sizes(img_resolution, channels)
+        if img_resolution < 2 * DECODED:
+            raise StudioError(f"img_resolution={img_resolution} is too small for FastGAN's discriminator. Use 16 or more.")
         self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
         width = dict(zip((4 << step for step in range(len(channels))), channels, strict=True))
         self.block_resolutions = tuple(sorted((r for r in width if r > DECODED), reverse=True))
-        entrance = nn.Conv2d(img_channels, width[img_resolution], 3, padding=1, bias=False)
-        self.fromrgb = nn.Sequential(spectral_norm(entrance), nn.LeakyReLU(0.2))
+        entrance = Conv(img_channels, width[img_resolution], 3, bias=False, spectral_norm=True)
+        self.fromrgb = nn.Sequential(entrance, nn.LeakyReLU(0.2))
         for resolution in self.block_resolutions:
             self.add_module(f"b{resolution}", DownBlock(width[resolution], width[resolution // 2]))
         self.last = _normed(width[8], width[8], 1)
-        self.out = spectral_norm(nn.Conv2d(width[8], 1, 4, bias=False))
+        self.out = Conv(width[8], 1, 4, bias=False, spectral_norm=True)
         side = min(img_resolution, LARGEST_REBUILT)
         self.whole = Decoder(width[8], side, img_channels)
         self.part = Decoder(width[16], side // 2, img_channels)
@@ -279,8 +225,9 @@ class FastGANDiscriminator(nn.Module):
         return seen
 
     def _judge(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.out(self.last(x))
-        return logits.flatten(1)
+        x = self.last(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x.float(), self.out.acting_weight()).flatten(1)
 
 
 def quarter(img: Tensor, quadrants: Tensor) -> Tensor:

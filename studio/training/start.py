@@ -31,7 +31,7 @@ REST_KIMG = 10.0
 """Thousand pictures that a fresh discriminator sees before a finished generator starts to learn from it ..."""
 REST_SHARE = 0.05
 """... but no more than this share of the run."""
-ADOPTED = ("z_dim", "w_dim", "mapping_layers")
+ADOPTED = ("z_dim", "w_dim", "mapping_layers", "img_channels")
 """Settings that follow from the file's configuration, where it has them."""
 
 
