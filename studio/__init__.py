@@ -14,11 +14,12 @@ from studio.recipe import Recipe
 if TYPE_CHECKING:
     from studio import latents
     from studio.checkpoints import load
-    from studio.render import render, restyle
+    from studio.render import render
+    from studio.restyler import restyle
 
 __all__ = ["Recipe", "__version__", "errors", "latents", "load", "render", "restyle"]
 
-_FUNCTIONS = {"load": "studio.checkpoints", "render": "studio.render", "restyle": "studio.render"}
+_FUNCTIONS = {"load": "studio.checkpoints", "render": "studio.render", "restyle": "studio.restyler"}
 """Functions of the public API and their homes, which import torch and are therefore imported when first asked for."""
 
 

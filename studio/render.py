@@ -159,22 +159,3 @@ def render(recipe: Recipe) -> ImageArray:
     from studio.engine import default_engine
 
     return default_engine().render(recipe)
-
-
-def restyle(recipe: Recipe, image: ImageArray, alpha: ImageArray | None = None) -> ImageArray:
-    """Redraw a photo with the translator that a recipe names, at the photo's own size.
-
-    Args:
-        recipe: ``model`` and ``restyle`` are read.
-        image: ``uint8 [H, W, 3]`` RGB.
-        alpha: ``uint8 [H, W]`` opacity, which passes through.
-
-    Returns:
-        ``uint8 [H, W, 3]``, or ``[H, W, 4]`` when ``alpha`` is given.
-
-    Raises:
-        StudioError: The model is not installed or is no translator, or the photo is too large for the memory.
-    """
-    from studio.engine import default_engine
-
-    return default_engine().restyle(recipe, image, alpha)

@@ -6,18 +6,26 @@ Between two turns a preview may be drawn and somebody may cancel. This is *not* 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from studio.errors import RecipeError
-from studio.media import ImageArray
+import numpy as np
+
+from studio.errors import MediaError, RecipeError
+from studio.media import ImageArray, read_image
 from studio.model_cache import Loaded, ModelCache
-from studio.recipe import Recipe, Restyle
+from studio.recipe import Recipe, Restyle, StyleShare
 from studio.restyle.controls import finish, mix
+from studio.restyle.masks import pack_mask
 from studio.restyle.picture import CancelledError, translate
 from studio.worker import Priority, Worker
+
+if TYPE_CHECKING:
+    from studio.engine import Engine
 
 T = TypeVar("T")
 Steps = Generator[float, None, T]
@@ -136,3 +144,86 @@ def in_turns(
         if progress is not None:
             progress(share)
     return ended[0]
+
+
+def restyle(
+    model: str | os.PathLike[str] | Recipe,
+    image: ImageArray | str | os.PathLike[str],
+    alpha: ImageArray | None = None,
+    *,
+    mix: Mapping[str, float] | None = None,
+    then: Sequence[str] = (),
+    mask: ImageArray | None = None,
+    precision: str = "exact",
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+    should_stop: Stop | None = None,
+    note: Callable[[str], None] | None = None,
+    **wishes: Any,
+) -> ImageArray:
+    """Redraw a picture with a translator at the picture's own size.
+
+    For example ``studio.restyle("monet", "photo.jpg", strength=0.7, texture_scale=2, mix={"cezanne": 0.4})``.
+
+    Args:
+        model: The name of an installed translator, a model file, or a whole recipe (then only ``max_memory`` and the functions
+            below count, the rest is in the recipe).
+        image: ``uint8 [H, W, 3]`` RGB, ``[H, W, 4]`` with straight alpha, ``[H, W]`` grey, or a picture file.
+        alpha: ``uint8 [H, W]`` opacity, which passes through.
+        mix: More translators with their shares of a mixture; ``model`` has what is left of 1.
+        then: Translators that are applied to the result, one after another.
+        mask: ``uint8 [h, w]``, 255 where the style goes; any size of the same aspect.
+        precision: ``exact`` (float32, always the same) or ``auto`` (the fast mode).
+        max_memory: Most memory to use, in bytes; None: what is free.
+        progress: Told the share that is done, 0 to 1.
+        should_stop: Asked between strips whether to stop.
+        note: Told, in a sentence, what was done otherwise than asked.
+        **wishes: Entries of :class:`studio.recipe.Restyle`, such as ``strength``, ``texture_scale`` and ``keep_colors``.
+
+    Returns:
+        ``uint8 [H, W, 3]``, or ``[H, W, 4]`` for a picture with transparency.
+
+    Raises:
+        StudioError: The model is not installed or is no translator, a value is out of range, the file is no single picture, or
+            the picture is too large for the memory.
+        CancelledError: ``should_stop`` said so.
+    """
+    from studio.engine import default_engine
+
+    engine = default_engine()
+    pixels, opacity = _layers(image, alpha)
+    if isinstance(model, Recipe):
+        recipe = model
+    else:
+        shares = tuple(StyleShare(_loaded(engine, name).ref, share) for name, share in (mix or {}).items())
+        chain = tuple(_loaded(engine, name).ref for name in then)
+        packed = {} if mask is None else {"mask": pack_mask(mask)}
+        options = Restyle(**{**wishes, **packed, "mix": shares, "then": chain})
+        recipe = Recipe(model=_loaded(engine, model).ref, restyle=options, precision=precision)
+        recipe = Recipe.from_json(recipe.to_json())
+    return engine.restyle(recipe, pixels, opacity, max_memory=max_memory, progress=progress, should_stop=should_stop, note=note)
+
+
+def _loaded(engine: Engine, model: str | os.PathLike[str]) -> Loaded:
+    """Load an installed model by its name, or a model file."""
+    return engine.open(model) if Path(model).is_file() else engine.load(str(model))
+
+
+def _layers(image: ImageArray | str | os.PathLike[str], alpha: ImageArray | None) -> tuple[ImageArray, ImageArray | None]:
+    """Split a picture into colour and opacity.
+
+    Raises:
+        MediaError: It is an animation, or no picture.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        picture = read_image(image)
+        if picture.n_frames > 1:
+            raise MediaError(f"{picture.name} has {picture.n_frames} frames. Use the command studio restyle, which restyles every frame.")
+        return picture.image, picture.alpha if alpha is None else alpha
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
+        raise MediaError(f"A picture must be uint8 [height, width, 3]; this one is {image.dtype} {list(image.shape)}.")
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2), alpha
+    if image.shape[2] == 4 and alpha is None:
+        return np.ascontiguousarray(image[..., :3]), np.ascontiguousarray(image[..., 3])
+    return np.ascontiguousarray(image[..., :3]), alpha

@@ -11,6 +11,7 @@ from toys import save_toy, toy_stylegan2, toy_translator
 import studio
 from studio import paths
 from studio.engine import default_engine
+from studio.errors import MediaError, RecipeError
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 
 
@@ -78,3 +79,28 @@ def test_auto_precision_gives_the_same_picture_to_the_eye(tmp_path):
     ws = studio.latents.place_to_ws(exact, Latent(x=1))
     assert fast.num_ws == exact.num_ws and fast.card == exact.card
     assert (fast.synthesis(ws).clamp(-1, 1) - exact.synthesis(ws).clamp(-1, 1)).square().mean() < 4 / 10**4.5
+
+
+def test_restyle_takes_names_files_arrays_and_wishes(tmp_path):
+    from PIL import Image
+
+    save_toy(paths.models_folder(), "painter", toy_translator())
+    other = save_toy(tmp_path, "other", toy_translator(seed=5))
+    photo = np.random.default_rng(0).integers(0, 255, (30, 41, 4), np.uint8)
+    mask = np.zeros((30, 41), np.uint8)
+    made = studio.restyle("painter", photo, mix={str(other): 0.5}, then=[str(other)], mask=mask, strength=0.5)
+    assert np.array_equal(made, photo)
+    Image.fromarray(photo[..., :3]).save(tmp_path / "a.png")
+    assert np.array_equal(studio.restyle(other, tmp_path / "a.png"), studio.restyle(other, photo[..., :3]))
+    assert studio.restyle("painter", photo[..., 0]).shape == (30, 41, 3)
+    with pytest.raises(RecipeError, match="strength=2"):
+        studio.restyle("painter", photo, strength=2)
+
+
+def test_an_animation_is_refused_by_the_function_for_pictures(tmp_path):
+    from PIL import Image
+
+    frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (0, 200)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:], duration=100)
+    with pytest.raises(MediaError, match="2 frames"):
+        studio.restyle(save_toy(tmp_path, "painter", toy_translator()), tmp_path / "film.gif")
