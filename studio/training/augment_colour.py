@@ -119,8 +119,6 @@ def _mirror_pad(img: Tensor, margin: int) -> Tensor:
 def add_noise(img: Tensor, p: float, random: StepRandom) -> Tensor:
     """Add noise of a random strength (half-normal, 0.1) to some pictures."""
     strength = choose((random.normal(len(img)) * 0.1).abs(), 0.0, p, random)
-    if not strength.any():
-        return img
     return img + (random.normal(*img.shape) * strength[:, None, None, None]).to(img)
 
 

@@ -8,6 +8,7 @@ import torch
 from studio.errors import TrainingError
 from studio.training import augment, augment_colour, augment_geometry
 from studio.training.settings import Settings
+from studio.training.team import Team
 from studio.training.trainer import StepRandom
 
 
@@ -46,6 +47,22 @@ def test_equal_steps_draw_equal_augmentations(make) -> None:  # type: ignore[no-
     first, second, other = (make()(img, StepRandom(1, 0, step)) for step in (7, 7, 8))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("make", [lambda: augment.Augment(0.1, "all"), augment.DiffAugment])
+def test_the_members_of_a_team_change_their_pictures_as_a_lone_process_changes_all(make) -> None:  # type: ignore[no-untyped-def]
+    img = smooth(8)
+    whole = make()(img, StepRandom(2, 0, 0))
+    after = StepRandom(2, 0, 0)
+    make()(img, after)
+    expected = after.normal(8)
+    for rank in (0, 1):
+        team = Team()
+        team.size, team.rank = 2, rank
+        random = StepRandom(2, 0, 0, team)
+        part = make()(img[team.share(8)], random)
+        assert torch.allclose(part, whole[team.share(8)], atol=1e-5)
+        assert torch.equal(random.normal(4), expected[team.share(8)])
 
 
 def test_the_share_of_changed_pictures_is_the_strength() -> None:
