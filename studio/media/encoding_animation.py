@@ -163,6 +163,8 @@ class _Output:
             context: Any = self._stream.codec_context
             context.width, context.height, context.pix_fmt = job.width, job.height, pixel_format
             context.time_base, context.thread_count = tick, 1
+            if name == "apng":
+                context.options = {"compression_level": "3", "pred": "paeth"}
         self._durations: dict[int, int] = {}
         self._tick, self._is_closed = tick, False
 

@@ -17,13 +17,11 @@ from PIL import Image, UnidentifiedImageError
 from studio.errors import MediaError
 from studio.media.containers import read_metadata
 from studio.media.files import read_regular, safe_name
-from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_PIXELS, FilmFacts, FilmFrame
+from studio.media.film_delays import frame_delays
+from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_PIXELS, MAX_FILM_SECONDS, FilmFacts, FilmFrame
 from studio.media.film_files import check_pixels
 from studio.media.marks import parse_recipe
 from studio.media.reading import MAX_FILE_BYTES, UNUSABLE
-
-_SHORTEST_MS, _INSTEAD_MS = 10, 100
-"""Viewers show GIF frames of 10 ms and less for 100 ms."""
 
 
 def is_animation(head: bytes) -> bool:
@@ -36,7 +34,7 @@ def is_animation(head: bytes) -> bool:
 
 
 def probe_animation(path: str | os.PathLike[str]) -> FilmFacts:
-    """Learn the facts of an animation; the times of all frames are read.
+    """Learn the facts of an animation; its first frame is decoded.
 
     Raises:
         MediaError: It is damaged or too large; the message names it.
@@ -45,12 +43,13 @@ def probe_animation(path: str | os.PathLike[str]) -> FilmFacts:
     found = read_metadata(data)
     recipe, recipe_error = parse_recipe(found.recipe_text)
     with _opened(data, label) as file:
-        count = int(getattr(file, "n_frames", 1))
-        if count > MAX_FILM_FRAMES:
-            raise MediaError(f"{label} has {count} frames, more than can be read. Cut it first.")
+        times = frame_delays(data)
+        if not times:
+            raise MediaError(f"{label} is damaged: it holds no frame. Save or download it again.")
         is_transparent = _is_transparent(file)
-        times = _durations(file, count)
         total = sum(times, Fraction(0))
+        if total > MAX_FILM_SECONDS or len(times) > MAX_FILM_FRAMES:
+            raise MediaError(f"{label} lasts {float(total) / 3600:.0f} hours in {len(times)} frames, more than is read. Cut it first.")
         kind = {"PNG": "apng"}.get(str(file.format), str(file.format).lower())
         width, height = file.size
     even = _even_rate(times, kind)
@@ -81,13 +80,15 @@ def read_animation(path: str | os.PathLike[str], facts: FilmFacts, start: Fracti
     data, label = _take(path)
     moment, index = Fraction(0), 0
     with _opened(data, label) as file:
-        for number in range(facts.frames):
-            file.seek(number)
-            image = np.array(file.convert("RGBA" if facts.has_alpha else "RGB"))
-            duration = _duration(file) if facts.is_variable else 1 / facts.rate
+        skipped = 1 if file.info.get("default_image") else 0
+        for number, delay in enumerate(frame_delays(data)):
+            duration = delay if facts.is_variable else 1 / facts.rate
             if end is not None and moment >= end:
                 return
+            file.seek(number + skipped)
             if moment + duration > start:
+                image = np.array(file.convert("RGBA" if facts.has_alpha else "RGB"))
+                check_pixels(image.shape[1], image.shape[0], label)
                 yield FilmFrame(index, moment, duration, image)
                 index += 1
             moment += duration
@@ -122,24 +123,6 @@ def _is_transparent(file: Any) -> bool:
     if file.format == "GIF":
         return bool(np.asarray(file.convert("RGBA"))[..., 3].min() < 255)
     return bool(file.mode in ("RGBA", "LA", "PA") or file.has_transparency_data)
-
-
-def _durations(file: Any, count: int) -> list[Fraction]:
-    """Give the seconds that each frame stays."""
-    times = []
-    for number in range(count):
-        file.seek(number)
-        if file.format == "WEBP":
-            file.load()
-        times.append(_duration(file))
-    return times
-
-
-def _duration(file: Any) -> Fraction:
-    milliseconds = Fraction(file.info.get("duration") or 0).limit_denominator(1_000_000)
-    if milliseconds <= (_SHORTEST_MS if file.format == "GIF" else 0):
-        milliseconds = Fraction(_INSTEAD_MS)
-    return milliseconds / 1000
 
 
 def _even_rate(times: list[Fraction], kind: str) -> Fraction | None:

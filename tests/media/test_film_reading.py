@@ -3,6 +3,7 @@
 import os
 import random
 import struct
+import time
 from fractions import Fraction
 from itertools import pairwise
 
@@ -337,3 +338,31 @@ def test_times_only_go_forward_whatever_the_file_says(tmp_path):
     found = times(path)
     assert found == sorted(set(found))
     assert len(found) == 6
+
+
+def test_ranges_of_films_with_alpha_and_of_animations_are_the_whole_films_frames(tmp_path):
+    for kind in ("vp9", "prores4444", "gif", "webp", "apng"):
+        path = tmp_path / "film"
+        write_film(path, square_film(30, has_alpha=True), rate=10, format=FilmFormat(kind=kind))
+        whole, part = list(read_film(path)), list(read_film(path, start=1.5, end=2))
+        assert [frame.time for frame in part] == [Fraction(index, 10) for index in range(15, 20)], kind
+        assert all((frame.image == whole[15 + frame.index].image).all() for frame in part), kind
+
+
+def test_a_png_whose_still_is_no_part_of_its_animation_gives_the_animation(tmp_path):
+    frames = [Image.fromarray(frame) for frame in square_film(4)]
+    frames[3].save(tmp_path / "a.png", save_all=True, append_images=frames[:3], default_image=True, duration=[40, 50, 60])
+    back = list(read_film(tmp_path / "a.png"))
+    assert [frame.duration for frame in back] == [Fraction(4, 100), Fraction(5, 100), Fraction(6, 100)]
+    assert all((frame.image == np.asarray(frames[frame.index])).all() for frame in back)
+
+
+def test_probing_a_long_animation_decodes_one_frame(tmp_path):
+    """Its frames claim to be 6000 x 6000 each: 2000 of them would take minutes."""
+    still = Image.new("P", (6000, 6000))
+    still.save(tmp_path / "one.gif")
+    data = (tmp_path / "one.gif").read_bytes()
+    (tmp_path / "many.gif").write_bytes(data[:-1] + data[data.index(b"\x2c\0\0\0\0") : -1] * 400 + b";")
+    begin = time.monotonic()
+    assert probe_film(tmp_path / "many.gif").frames == 401
+    assert time.monotonic() - begin < 5
