@@ -103,7 +103,7 @@ class View:
     """How the finished picture is looked at: a camera over it, and its light. The default changes no pixel.
 
     It works with every model, unlike :class:`Transform`, and is applied after synthesis: zoomed about the centre, turned, moved,
-    with mirrored edges; then ``contrast`` about middle grey and ``flash``, which lowers the white point (1 makes all white).
+    with mirrored edges; then ``contrast`` about middle grey and ``flash``, which lowers the white point (1 leaves black and white).
     """
 
     zoom: float = declare(1.0, "how near the camera is; 1 is all of the picture", low=0.25, high=8.0)
@@ -111,7 +111,7 @@ class View:
     y: float = declare(0.0, "move down, in picture heights", low=-1.0, high=1.0)
     rotate: float = declare(0.0, "turn, in degrees", low=-360.0, high=360.0)
     contrast: float = declare(1.0, "contrast; 1 is as it is", low=0.0, high=4.0)
-    flash: float = declare(0.0, "how much light is added; 1 is white", low=0.0, high=1.0)
+    flash: float = declare(0.0, "how much light is added; 1 leaves only black and white", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, slots=True)
