@@ -358,11 +358,11 @@ def test_a_png_whose_still_is_no_part_of_its_animation_gives_the_animation(tmp_p
 
 
 def test_probing_a_long_animation_decodes_one_frame(tmp_path):
-    """Its frames claim to be 6000 x 6000 each: 2000 of them would take minutes."""
-    still = Image.new("P", (6000, 6000))
+    """Its frames claim to be 3000 x 3000 each: to decode all 401 takes many seconds."""
+    still = Image.new("P", (3000, 3000))
     still.save(tmp_path / "one.gif")
     data = (tmp_path / "one.gif").read_bytes()
     (tmp_path / "many.gif").write_bytes(data[:-1] + data[data.index(b"\x2c\0\0\0\0") : -1] * 400 + b";")
-    begin = time.monotonic()
+    begin = time.process_time()
     assert probe_film(tmp_path / "many.gif").frames == 401
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 2
