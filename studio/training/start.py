@@ -162,9 +162,11 @@ def adopt(settings: Settings) -> Settings:
     """Return settings that fit what the run starts from: the file's size and widths.
 
     Raises:
-        TrainingError: The file holds another family, or the settings ask for another size.
+        TrainingError: The file holds another family, the settings ask for another size, or there is nothing to freeze.
     """
     started = origin(settings)
+    if settings.freeze_d and not settings.start_from:
+        raise TrainingError("freeze_d keeps what a discriminator knows, but this run starts afresh. Name a start_from, or use 0.")
     if started is None:
         return settings
     if started.family != settings.family.removesuffix("-r"):
@@ -203,10 +205,12 @@ def sentences(settings: Settings, classes: Sequence[str]) -> list[str]:
     said = [f"Starts from {started.name} ({started.family}, {started.config['img_resolution']} px)."]
     if started.judge is None:
         said.append("It holds no discriminator: a fresh one starts, and the generator rests until that one has learnt a little.")
-    elif settings.freeze_d:
-        said.append(f"Its discriminator goes on; the {settings.freeze_d} blocks nearest to the picture stay as they are.")
     else:
         said.append("Its discriminator goes on learning.")
+        if settings.freeze_d:
+            said.append(f"Of its blocks, {settings.freeze_d} nearest to the picture stay as they are.")
+        if started.is_fresh_judge(len(classes)):
+            said.append("It has to learn about classes from the beginning; the generator rests until it has begun to.")
     return said + transfer.say_classes(started.classes, classes)
 
 

@@ -65,6 +65,7 @@ def test_a_published_pickle_is_tuned_with_its_discriminator_and_opens_with_its_o
     assert "non-commercial" in card.licence and card.licence.startswith("yours")
     said = start.sentences(presets.resolve(settings), card.classes)
     assert said[1] == "Its discriminator goes on learning."
+    assert "the generator rests" in " ".join(start.sentences(presets.resolve(settings), ()))
     assert "no class carried over, 2 start from old ones in turn" in said[2]
 
 
@@ -121,6 +122,11 @@ def test_what_cannot_be_tuned_is_refused_with_advice(
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         presets.resolve(tuning(fruit, tmp_path, shared_fixtures / start_from, **changes))
+
+
+def test_a_run_that_starts_afresh_has_nothing_to_freeze(fruit: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="but this run starts afresh"):
+        presets.resolve(tuning(fruit, tmp_path, "", freeze_d=1))
 
 
 def test_a_name_that_no_model_has_is_refused_with_those_there_are(fruit: str, tmp_path: Path) -> None:
