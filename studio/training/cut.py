@@ -41,7 +41,8 @@ class PatchHeads(nn.Module):
 
     def forward(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
         """Turn feature maps ``[n, c_l, h_l, w_l]`` into unit vectors ``[n, patches_l, HEAD_WIDTH]`` at the given places of each map."""
-        chosen = [layer.float().flatten(2)[:, :, place].transpose(1, 2) for layer, place in zip(features, places, strict=True)]
+        maps = [layer.permute(0, 2, 3, 1).flatten(1, 2) for layer in features]
+        chosen = [x.index_select(1, place).float() for x, place in zip(maps, places, strict=True)]
         return [F.normalize(head(x), dim=2, eps=1e-7) for head, x in zip(self.heads, chosen, strict=True)]
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from studio import checkpoints
 from studio.errors import TrainingError
 from studio.models import common
 from studio.models.translator_layers import init_weights
-from studio.training import augment, losses, presets
+from studio.training import augment, losses, presets, start
 from studio.training.data import Pictures
 from studio.training.fast_norm import speed_up_norms
 from studio.training.growth import read_start
@@ -73,6 +74,22 @@ class ImagePool:
         return torch.cat(result)
 
 
+def _start_tensors(start_from: str) -> dict[str, Tensor]:
+    """Read the state of a run, or a translator's model file as if a run had made it: its first direction, by both names.
+
+    Raises:
+        TrainingError: The model makes pictures from nothing.
+        StudioError: The file cannot be opened, or no model has that name.
+    """
+    path = start.find_model(start_from)
+    if path is None:
+        return read_start(start_from)
+    network = checkpoints.load(path)
+    if not isinstance(network, common.Translator):
+        raise TrainingError(f"start_from={start_from!r}: that model makes pictures from nothing. Start a translator from a translator.")
+    return {**flatten_network("forward", network), **flatten_network("average_forward", network)}
+
+
 class TranslatorTrainer:
     """The networks, optimisers and step of a translator family; see :class:`studio.training.trainer.Trainer`.
 
@@ -103,25 +120,26 @@ class TranslatorTrainer:
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Take over the networks of another run where the settings name one (``start_from``), as far as both families have them.
+        """Take over what ``start_from`` names: the networks of another run that this family has too, or a translator's model file.
 
         Raises:
-            TrainingError: There is no such run, it has none of these networks, or they are of another size.
+            TrainingError: There is no such run or model, it has none of these networks, or they are of another size.
         """
-        start = self.settings.start_from
-        if not start:
+        wanted = self.settings.start_from
+        if not wanted:
             return
-        tensors = read_start(start)
+        tensors = _start_tensors(wanted)
         places: dict[str, nn.Module] = {**self.networks, **{f"average_{name}": network for name, network in self.averages.items()}}
         shared = {name: network for name, network in places.items() if any(key.startswith(f"{name}/") for key in tensors)}
         if not shared:
-            raise TrainingError(f"start_from={start!r}: that run trained no translator. Give the folder of one that did.")
+            raise TrainingError(f"start_from={wanted!r}: that run trained no translator. Give the folder of one that did.")
         try:
             for name, network in shared.items():
                 restore_network(name, network, tensors)
         except RuntimeError as error:
             raise TrainingError(
-                f"start_from={start!r}: the networks of that run have another size. Use the same ngf, ndf, n_blocks, network and antialias."
+                f"start_from={wanted!r}: its networks are of another size or kind. Use the ngf, ndf, n_blocks, network and antialias "
+                "that it was trained with."
             ) from error
 
     def build(self, description: tuple[str, common.Config], init: str = "normal") -> nn.Module:
