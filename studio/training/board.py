@@ -44,7 +44,7 @@ class Board:
                 self._writer.add_image("samples", np.asarray(sheet.convert("RGB")), tick.step, dataformats="HWC")
 
     def _open(self, step: int) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.writer import SummaryWriter
 
         self.close()
         self._writer = SummaryWriter(str(self._folder), purge_step=step)

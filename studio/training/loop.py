@@ -16,6 +16,8 @@ from types import FrameType
 from studio import paths
 from studio.errors import TrainingError
 from studio.training import presence, presets
+from studio.training.board import MISSING, Board, is_available
+from studio.training.gradients import GradientNorms
 from studio.training.settings import Settings, Tick
 from studio.training.state import RunFolder
 from studio.training.team import Team
@@ -105,6 +107,8 @@ class _Run:
         self.settings = settings
         self.folder = folder
         self.trainer = trainer
+        self.gradients = GradientNorms(trainer.watched())
+        self.board = Board(folder.path, is_on=settings.tensorboard and team.is_first)
         self.steps = self.saved_step = self.cur_nimg = 0
         self.seconds = 0.0
         self.rollbacks = 0
@@ -126,7 +130,8 @@ class _Run:
         if not resumed:
             self.trainer.begin()
         self.team.wait()
-        yield self._tick("start", f"continues at {self.cur_nimg / 1000:.1f} kimg" if resumed else "starts afresh")
+        begins = f"continues at {self.cur_nimg / 1000:.1f} kimg" if resumed else "starts afresh"
+        yield self._tick("start", f"{begins}. {MISSING}" if self.settings.tensorboard and not is_available() else begins)
         if not resumed:
             yield from self._save()
         try:
@@ -142,6 +147,7 @@ class _Run:
                 "end" if self.progress() >= 1 else "stopped", "finished" if self.progress() >= 1 else "stopped; resume any time"
             )
         finally:
+            self.board.close()
             if self.saved_step != self.steps and self.team.is_first:
                 self._write_state()
 
@@ -228,12 +234,13 @@ class _Run:
         """Make a tick of the averages since the last one, and write it to the log."""
         seconds = self.seconds - self.told_seconds
         speed = (self.steps - self.told_step) * self.trainer.images_per_step / seconds if seconds > 0 else 0.0
-        values = {name: total / count for name, (total, count) in self.sums.items()}
+        values = {name: total / count for name, (total, count) in self.sums.items()} | self.gradients.take()
         tick = Tick(kind, self.steps, self.cur_nimg, self.seconds, self.progress(), speed, values, message, file)
         self.sums.clear()
         self.told_step, self.told_seconds = self.steps, self.seconds
         if self.team.is_first:
             presence.beat(self.folder)
+            self.board.tell(tick)
             with self.folder.log_file.open("a") as log_file:
                 log_file.write(tick.to_json() + "\n")
         return tick

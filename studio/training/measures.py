@@ -39,7 +39,7 @@ class Measures:
             TrainingError: The Inception file is not the standard one.
         """
         self.real = opaque(real)
-        self._random = metrics.RandomFeatures()
+        self._random = metrics.RandomFeatures(self.real.shape[-1])
         self._real_features = self._random(self.real)
         self._real_diversity = max(metrics.diversity(self.real[:DIVERSITY_PICTURES]), 1e-9)
         self._nearest = NearestReal(map(opaque, training()), mirror=mirror) if training else None

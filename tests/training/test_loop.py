@@ -242,3 +242,16 @@ def test_a_machine_that_slept_during_a_step_did_not_train_meanwhile(gan: Setting
     resolved = presets.resolve(gan)
     current = loop._Run(resolved, loop.run_folder(resolved), presets.build_trainer(resolved), Team())
     assert [current._awake(seconds) for seconds in (1.0, 2.0, 3600.0, 1.5)] == [1.0, 2.0, 2.0, 1.5]
+
+
+def test_ticks_tell_of_gradients_and_states_of_copies_and_event_files_are_written(gan: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
+    ticks = run(gan)
+    steps = [tick for tick in ticks if tick.kind == "step"]
+    assert all(tick.values["g_grad"] > 0 and tick.values["d_grad"] > 0 for tick in steps)
+    assert [tick.values["copies"] for tick in ticks if tick.kind == "state" and tick.step]
+    pytest.importorskip("tensorboardX", reason="needs tensorboardX, which is absent")
+    files = loop.run_folder(gan).path / "tensorboard"
+    assert not files.exists()
+    run(dataclasses.replace(gan, tensorboard=True, kimg=0.03))
+    assert list(files.glob("events.*"))
