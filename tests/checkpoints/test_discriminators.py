@@ -5,6 +5,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import checkpoint_craft as craft
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,11 @@ import toys
 import studio
 from studio import checkpoints
 from studio.checkpoints import ModelCard
+from studio.checkpoints.assemble import assemble
+from studio.checkpoints.contents import Contents
+from studio.checkpoints.formats.discriminators import read_discriminator
 from studio.checkpoints.pairs import Pair, load_pair
+from studio.checkpoints.records import Bundle, StoredArray
 from studio.errors import DamagedFileError, UnknownModelError
 from studio.models.common import build
 
@@ -116,6 +121,29 @@ def test_a_rosinality_training_file_gives_a_discriminator_that_judges_as_publish
     name = "synthesis.b8.conv0.weight"
     assert torch.equal(pair.generator.get_parameter(name), raw.get_parameter(name))
     assert torch.equal(pair.averaged.get_parameter(name), average.get_parameter(name))
+
+
+def tensorflow(D: torch.nn.Module) -> Bundle:
+    """Write a discriminator of ours as TensorFlow's record, by its published orders of axes."""
+    names = {"fromrgb": "FromRGB", "conv0": "Conv0", "conv1": "Conv1_down", "skip": "Skip", "conv": "Conv", "fc": "Dense0"}
+    variables = []
+    for name, value in D.named_parameters():
+        block, layer, part = name.split(".")
+        path = "Output" if layer == "out" else f"{block[1:]}x{block[1:]}/{names[layer]}"
+        values = value.permute(2, 3, 1, 0) if value.ndim == 4 else value.T if value.ndim == 2 else value
+        data = np.ascontiguousarray(values.numpy())
+        variables.append((f"{path}/{part}", StoredArray("float32", data.shape, data=memoryview(data.tobytes()))))
+    return Bundle("dnnlib.tflib.network.Network", {"version": 4, "variables": variables, "static_kwargs": {"mbstd_group_size": 2}})
+
+
+def test_the_second_network_of_a_tensorflow_file_is_its_discriminator() -> None:
+    D, other = judge(), Bundle("dnnlib.tflib.network.Network", {"version": 4, "variables": []})
+    draft = read_discriminator(Contents("pickle", (other, tensorflow(D), other), 0))
+    assert draft is not None
+    again = assemble(draft, file_bytes=1 << 20)
+    img = torch.randn(2, 3, 16, 16)
+    D.b4.mbstd_group_size = 2
+    assert torch.equal(again(img, None), D(img, None))
 
 
 def test_a_file_without_a_discriminator_gives_its_generator_twice(tmp_path: Path) -> None:

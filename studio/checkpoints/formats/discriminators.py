@@ -1,7 +1,8 @@
 """The other networks of a training file, for those who go on training from it: its discriminator, and its generator before averaging.
 
-NVIDIA's pickles (StyleGAN2, StyleGAN2-ADA, StyleGAN3) hold both under ``D`` and ``G``, rosinality's training files under ``d`` and ``g``.
-Sizes are read from the tensors. This is *not* asked when a model is opened to make pictures.
+NVIDIA's pickles (StyleGAN2, StyleGAN2-ADA, StyleGAN3) hold both under ``D`` and ``G``, rosinality's training files under ``d`` and ``g``;
+of TensorFlow's files only the discriminator is read. Sizes are read from the tensors. This is *not* asked when a model is opened to make
+pictures.
 
 Reference:
     Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", section 4.1.
@@ -15,7 +16,7 @@ from typing import Any
 
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.draft import Draft
-from studio.checkpoints.formats import nvidia2, nvidia3, rosinality
+from studio.checkpoints.formats import nvidia2, nvidia3, rosinality, tensorflow
 from studio.checkpoints.formats.nvidia2 import FILTER, resample_buffers, resample_filter
 from studio.checkpoints.formats.states import State, fields, flatten, is_tensor, strip
 from studio.checkpoints.records import Network, Stored, derive
@@ -37,7 +38,7 @@ def read_discriminator(contents: Contents) -> Draft | None:
     """
     value = contents.value
     if not isinstance(value, dict):
-        return None
+        return _tensorflow(contents)
     network = value.get("D")
     if isinstance(network, Network):
         return _nvidia(network)
@@ -76,6 +77,19 @@ def _nvidia(network: Network) -> Draft | None:
     multiplier = fields(arguments, "mapping_kwargs").get("lr_multiplier")
     config["lr_multiplier"] = 0.01 if multiplier is None else multiplier
     return _draft(state.tensors, config)
+
+
+def _tensorflow(contents: Contents) -> Draft | None:
+    found = tensorflow.judge(contents)
+    if found is None:
+        return None
+    tensors, said = found
+    config = _sizes(State("D", tensors, {}))
+    config["conv_clamp"] = said.get("conv_clamp")
+    config["resample_filter"] = resample_filter(said.get("resample_kernel"))
+    config["activation"] = said.get("nonlinearity") or "lrelu"
+    config["mbstd_group_size"] = said.get("mbstd_group_size", 4)
+    return _draft(tensors, config | {"lr_multiplier": 0.01})
 
 
 def _draft(tensors: dict[str, Stored], config: dict[str, Any]) -> Draft:

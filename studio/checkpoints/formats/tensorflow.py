@@ -86,6 +86,32 @@ def _variables(network: Bundle) -> dict[str, Stored]:
     return found
 
 
+JUDGE_LAYERS = {"FromRGB": "fromrgb", "Conv0": "conv0", "Conv1_down": "conv1", "Skip": "skip", "Conv": "conv", "Dense0": "fc"}
+
+
+def judge(contents: Contents) -> tuple[dict[str, Stored], dict[Any, Any]] | None:
+    """Return the tensors of the discriminator (the second of the three networks) under NVIDIA's later names, and what it says of itself.
+
+    None when there is none, or one with classes in the old way.
+    """
+    value = contents.value
+    networks = [item for item in value if _is_network(item)] if isinstance(value, (tuple, list)) else []
+    variables = _variables(networks[1]) if len(networks) == 3 else {}
+    weights: dict[str, Stored] = {}
+    for name, stored in variables.items():
+        match = re.fullmatch(r"(\d{1,5})x\1/(\w+)/(weight|bias)", name)
+        if match is None and not name.startswith("Output/"):
+            continue
+        place = f"b{match[1]}.{JUDGE_LAYERS.get(match[2], match[2])}" if match else "b4.out"
+        is_flat = place in ("b4.fc", "b4.out")
+        changed = _matrix(stored) if is_flat else _kernel(stored, flip=False)
+        weights[f"{place}.{name.rpartition('/')[2]}"] = changed if name.endswith("weight") else stored
+    if "b4.out.weight" not in weights or tuple(weights["b4.out.weight"].shape[:1]) != (1,):
+        return None
+    said = networks[1].fields.get("static_kwargs")
+    return weights, said if isinstance(said, dict) else {}
+
+
 def _draft(network: Bundle, variables: dict[str, Stored]) -> Draft:
     said = network.fields.get("static_kwargs")
     settings: dict[Any, Any] = said if isinstance(said, dict) else {}
