@@ -22,6 +22,10 @@ def require(value: T | None) -> T:
     return value
 
 
+RETIRED = ("judge_augment",)
+"""Fields of earlier versions, which are passed over in the files of their runs."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """One training run. Two runs with equal settings, ended by ``kimg`` on a CPU, give equal weights."""
@@ -141,10 +145,10 @@ class Settings:
             TrainingError: The text is no settings file of this version.
         """
         try:
-            values: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name not in RETIRED}
             values["data"], values["target"] = tuple(values["data"]), tuple(values["target"])
             return Settings(**values)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise TrainingError("The settings beside this run cannot be read. Choose another name for a new run.") from error
 
     def command(self) -> str:

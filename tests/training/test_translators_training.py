@@ -137,6 +137,14 @@ def test_wrong_settings_are_refused_with_advice(family: str, change: dict[str, o
         presets.resolve(dataclasses.replace(Settings(family, ("a",), ("b",), resolution=32), **change))  # type: ignore[arg-type]
 
 
+def test_the_settings_of_an_earlier_version_are_read_and_other_texts_refused() -> None:
+    settings = Settings("cut", ("a",), ("b",))
+    assert Settings.from_json(settings.to_json().replace("{", '{"judge_augment": "",', 1)) == settings
+    for text in ("[]", "{}", settings.to_json().replace('"cut"', '"cut", "colour": 1')):
+        with pytest.raises(TrainingError, match="cannot be read"):
+            Settings.from_json(text)
+
+
 def test_the_words_of_the_settings_go_before_the_names_of_the_folders() -> None:
     settings = Settings("cut", ("/pictures/photos",), ("/pictures/ink wash", "more/"))
     assert translator_presets.words(settings) == "photos to ink wash, more"
