@@ -5,6 +5,7 @@ The palette is libavfilter's ``palettegen`` (median cut over the colours of all 
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ from studio.media.pixels import ImageArray
 
 _DITHERS = {"sierra": "sierra2_4a", "floyd": "floyd_steinberg", "bayer": "bayer", "none": "none"}
 _SAMPLES = 64
+_PIXELS_FOR_COLORS = 1 << 16
+"""About as many pixels of a frame as are looked at to choose a palette: more take longer and change nothing to be seen."""
 _GIF_TICK = Fraction(1, 100)
 _GIF_SIDE = 65_535
 
@@ -46,6 +49,8 @@ def gif_palette(frames: Iterable[ImageArray]) -> ImageArray:
         for index, image in enumerate(frames):
             if index % (1 if index < _SAMPLES else 4 if index < 16 * _SAMPLES else 16):
                 continue
+            step = _step(image)
+            image = image[::step, ::step]
             if graph is None:
                 graph, (source,) = _graph(image, [("palettegen", "stats_mode=full:reserve_transparent=1")])
             frame = _rgba(image)
@@ -103,7 +108,13 @@ class GifSink:
     def _open_graph(self, image: ImageArray) -> None:
         dither = _DITHERS[self._job.format.dither] + (":bayer_scale=3" if self._job.format.dither == "bayer" else "")
         if self._job.palette is None:
-            filters = [("split", ""), ("palettegen", "stats_mode=single:reserve_transparent=1"), ("paletteuse", f"dither={dither}:new=1")]
+            step = _step(image)
+            filters = [
+                ("split", ""),
+                ("scale", f"ceil(iw/{step}):ceil(ih/{step}):flags=neighbor"),
+                ("palettegen", "stats_mode=single:reserve_transparent=1"),
+                ("paletteuse", f"dither={dither}:new=1"),
+            ]
             self._graph, (self._source,) = _graph(image, filters)
             return
         self._graph, (self._source, palette) = _graph(image, [("paletteuse", f"dither={dither}")], palette=True)
@@ -203,7 +214,7 @@ def _graph(image: ImageArray, filters: list[tuple[str, str]], *, palette: bool =
             branch.link_to(step, 0, 0)
             last.link_to(step, 0, 1)
         else:
-            last.link_to(step, 0 if branch is None else 1, 0)
+            last.link_to(step, 1 if last is branch else 0, 0)
         branch = step if name == "split" else branch
         last = step
     if palette:
@@ -212,6 +223,11 @@ def _graph(image: ImageArray, filters: list[tuple[str, str]], *, palette: bool =
     last.link_to(graph.add("buffersink"))
     graph.configure()
     return graph, sources
+
+
+def _step(image: ImageArray) -> int:
+    """Say which pixels serve to choose colours: every one of a small picture, every n-th of a large one."""
+    return max(1, round(math.sqrt(image.shape[0] * image.shape[1] / _PIXELS_FOR_COLORS)))
 
 
 def _rgba(image: ImageArray) -> Any:
