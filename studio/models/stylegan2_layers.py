@@ -196,6 +196,9 @@ class ConvLayer(nn.Module):
             x = x if bias is None else x + bias[:, None, None].to(x.dtype)
         elif self.down == 2:
             x = ops.conv2d_down(x, weight, bias, taps=self.resample_filter, padding=self.padding)
+        elif self.padding == 0:
+            # As a product over the channels: oneDNN's gradient of a wide 1x1 convolution from 3 channels divides by zero in bfloat16.
+            x = F.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
         else:
             x = F.conv2d(x, weight, bias, padding=self.padding)
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain

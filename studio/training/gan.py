@@ -83,6 +83,7 @@ class GanTrainer:
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
         self.augment = augment.make(settings)
+        self.noise_mode = "random" if settings.noise else "none"
         self.soften = Softening(settings, is_fresh=not settings.start_from)
         self.signs: list[float] = []
         self.measures: Measures | None = None
@@ -104,6 +105,9 @@ class GanTrainer:
             self.fade = growth.grow(self.G, self.G_ema, self.D, growth.read_start(self.settings.start_from))
             if self.fade is not None:
                 self.fade.to(self.device)
+        if not self.settings.noise:
+            for network in (self.G, self.G_ema):
+                growth.still_noise(network)
 
     def step(self, random: StepRandom, clock: Clock) -> dict[str, float]:
         """Take one step of both networks; see :meth:`Trainer.step`."""
@@ -165,7 +169,7 @@ class GanTrainer:
     def _fake(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
         c = self._drawn_classes(self.batch, random)
         ws = self._styles(self.share, c, random)
-        return self.G.synthesis(ws, noise_mode="random", noise_generator=random.generators(self.share)), c
+        return self.G.synthesis(ws, noise_mode=self.noise_mode, noise_generator=random.generators(self.share)), c
 
     def _drawn_classes(self, n: int, random: StepRandom) -> Tensor | None:
         """Draw classes for ``n`` pictures of the team and return this member's, one-hot."""
@@ -247,7 +251,7 @@ class GanTrainer:
         n = max(1, self.share // 2)
         with self._autocast():
             ws = self._styles(n, self._drawn_classes(n * self.team.size, random), random)
-            img = self.G.synthesis(ws, noise_mode="random", noise_generator=random.generators(n))
+            img = self.G.synthesis(ws, noise_mode=self.noise_mode, noise_generator=random.generators(n))
         lengths = losses.path_lengths(img, ws, random.normal(*img.shape).to(self.device))
         length = self.team.average_values({"length": float(lengths.detach().mean())})["length"]
         self.mean_length += 0.01 * (length - self.mean_length)

@@ -102,3 +102,11 @@ def restore_fade(tensors: Mapping[str, Tensor], prefix: str) -> Fade | None:
     entrance = ConvLayer(weight.shape[1], weight.shape[0], kernel_size=1, activation="lrelu")
     entrance.load_state_dict({name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")})
     return Fade(entrance.to(memory_format=torch.channels_last))
+
+
+@torch.no_grad()
+def still_noise(network: nn.Module) -> None:
+    """Set every layer's strength of noise to zero, in place: what is trained without noise is drawn without it."""
+    for name, strength in network.named_parameters():
+        if name.endswith("noise_strength"):
+            strength.zero_()

@@ -92,6 +92,8 @@ class Settings:
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""
     style_mixing: float | None = None
+    noise: bool = True
+    """Whether a StyleGAN2 gets random grain in every layer. Without it a short run learns drawing where it would learn grain."""
     blur_init_sigma: float | None = None
     """Blur of what the discriminator sees at the start, in pixels of a 256 px picture."""
     path_length_weight: float = 0.0

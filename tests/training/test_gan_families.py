@@ -14,6 +14,7 @@ from studio import checkpoints, latents
 from studio.checkpoints import ModelCard
 from studio.checkpoints.tensors import read_tensors
 from studio.errors import TrainingError
+from studio.models import common
 from studio.training import export, families, loop, losses, objectives, presets
 from studio.training.classic import CLASSIC
 from studio.training.objectives import LOSSES, Objective
@@ -161,3 +162,18 @@ def test_the_orthogonal_penalty_covers_filters_but_no_bias_and_no_embedding() ->
     assert found is not None
     assert found.item() == pytest.approx(0.5 * losses.orthogonal_penalty(torch.ones(2, 2)).item())
     assert objectives.Objective().generator_penalty(G) is None
+
+
+def test_the_penalty_of_a_wide_picture_has_a_gradient_in_bfloat16() -> None:
+    D = common.build("stylegan2-discriminator", {"c_dim": 0, "img_resolution": 128, "img_channels": 3, "channels": [16] * 6})
+    img = torch.zeros(32, 3, 128, 128).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = D.to(memory_format=torch.channels_last)(img, None)
+    losses.zero_centred_penalty(logits.float(), img).backward()
+    assert all(parameter.grad is None or torch.isfinite(parameter.grad).all() for parameter in D.parameters())
+
+
+def test_without_noise_a_network_is_trained_and_kept_still(make: Make) -> None:
+    tensors = run(make("stylegan2", noise=False))
+    strengths = [value for name, value in tensors.items() if name.startswith(("G/", "G_ema/")) and name.endswith("noise_strength")]
+    assert strengths and not any(value.any() for value in strengths)
