@@ -25,6 +25,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "cgan": {**SIZES, "c_dim": 3},
     "progan": {**SIZES, "c_dim": 0},
     "biggan": {**SIZES, "c_dim": 3, "embed_features": 5},
+    "fastgan": {**SIZES, "c_dim": 0},
 }
 
 
