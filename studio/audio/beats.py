@@ -78,9 +78,9 @@ def _audible(onset: Array, places: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     usual = float(np.median(strength))
     heard = np.flatnonzero(strength >= 0.2 * usual)
     kept = places[heard[0] : heard[-1] + 1] if len(heard) else places[:0]
-    if len(kept) < 4 or usual <= 0:
+    step = float(np.median(np.diff(kept))) if len(kept) >= 4 else 0.0
+    if step <= 2 * _SNAP or usual <= 0:
         return kept
-    step = float(np.median(np.diff(kept)))
     before = _go_on(onset, kept[0], -step, 0.5 * usual)
     return np.array([*before[::-1], *kept, *_go_on(onset, kept[-1], step, 0.5 * usual)])
 
