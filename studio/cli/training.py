@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studio.cli import common
+from studio.cli.training_display import display
 
 if TYPE_CHECKING:
     from studio.training import Settings, Tick
-
-SOURCE = "studio training"
-OWN = "yours: trained on this computer with pictures of your choice; their rights decide what you may do with it"
+    from studio.training.state import RunFolder
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +49,13 @@ def train(
         str | None, typer.Option("--augment-pipe", help="What may change: bg, bgc, bgcf, all ... or color,translation,cutout for diff.")
     ] = None,
     mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Show every picture mirrored, too.")] = True,
+    film_rate: Annotated[float, typer.Option("--film-rate", help="Pictures for each second of the films among the data.")] = 1.0,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard/--no-tensorboard", help="Write event files for TensorBoard into the run's folder.")
+    ] = True,
+    inception: Annotated[
+        str, typer.Option("--inception", help="Your copy of pt_inception-2015-12-05-6726825d.pth: measures FID and KID at each save.")
+    ] = "",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
     words: Annotated[str, typer.Option("--words", help="What a translator does, as in 'photo to Monet'; else the folders' names.")] = "",
     load_size: Annotated[
@@ -106,6 +111,9 @@ def train(
         augment=augment,
         augment_pipe=augment_pipe,
         mirror=mirror,
+        film_rate=film_rate,
+        tensorboard=tensorboard,
+        inception=str(Path(inception).expanduser().resolve()) if inception else "",
         device=device,
         words=words,
         load_size=load_size,
@@ -121,11 +129,15 @@ def train(
         lambda_nce=lambda_nce,
         lambda_l1=lambda_l1,
     )
-    _check_name(settings)
+    from studio import paths
+    from studio.cli.library import make_library
+    from studio.training import runs
+
+    runs.check_free(settings.name, make_library())
     folder = _start(settings)
     last = _run(settings)
-    typer.echo(last.message or ("The time is over." if last.kind == "end" else "Stopped. The same command goes on."))
-    for file in _export(settings, folder):
+    typer.echo("The time is over." if last.kind == "end" else "Stopped. The same command goes on.")
+    for file in runs.publish(folder, paths.models_folder()):
         typer.echo(f"{file.stem} is ready: {file}")
 
 
@@ -133,23 +145,10 @@ def _folders(text: str) -> tuple[str, ...]:
     return tuple(str(Path(part).expanduser().resolve()) for part in text.split(",") if part)
 
 
-def _check_name(settings: Settings) -> None:
-    """Make sure that the finished model will not take the place of another one.
-
-    Raises:
-        TrainingError: A model of this name came with the studio or was imported.
-    """
-    from studio.cli.library import make_library
-    from studio.errors import TrainingError
-
-    taken = [entry for entry in make_library().list() if entry.name in (settings.name, f"{settings.name}-inverse")]
-    if any(entry.shipped or entry.card.source_format != SOURCE for entry in taken):
-        raise TrainingError(f"There already is a model called {taken[0].name}. Choose another --name.")
-
-
-def _start(settings: Settings) -> Path:
+def _start(settings: Settings) -> RunFolder:
     """Tune the memory, say what the time will come to when the run is new, and return its folder."""
     from studio.accel import runtime
+    from studio.training import words
     from studio.training.forecast import forecast
     from studio.training.loop import run_folder
 
@@ -162,9 +161,8 @@ def _start(settings: Settings) -> Path:
             typer.echo(sentence, err=True)
         typer.echo("Measuring this computer ...", err=True)
         found = forecast(settings)
-        speed = f"{found.images_per_second:.1f} pictures a second"
-        typer.echo(f"{speed}: {found.kimg:.1f} kimg in {found.minutes:.0f} minutes. {found.words}", err=True)
-    return folder.path
+        typer.echo(words.forecast_sentence(found), err=True)
+    return folder
 
 
 def _report(settings: Settings) -> list[str]:
@@ -196,23 +194,11 @@ def _run(settings: Settings) -> Tick:
     before = signal.signal(signal.SIGINT, lambda *_: asked.set())
     tick: Any = None
     try:
-        with common.progress(f"Training {settings.name}") as advance:
+        with display(settings) as shown:
             for tick in start(settings, should_stop=asked.is_set):
-                advance(round(1000 * tick.progress), 1000)
+                shown.tell(tick)
     finally:
         signal.signal(signal.SIGINT, before)
     assert tick is not None
     last: Tick = tick
     return last
-
-
-def _export(settings: Settings, folder: Path) -> list[Path]:
-    """Write the model into the models folder, where the studio finds it."""
-    from studio import paths
-    from studio.checkpoints import ModelCard
-    from studio.training.export import export
-
-    words = ", ".join(Path(part).name for part in settings.data)
-    card = ModelCard(licence=OWN, origin=f"trained on {words}", source_format=SOURCE)
-    paths.models_folder().mkdir(parents=True, exist_ok=True)
-    return export(folder, paths.models_folder(), card)

@@ -5,6 +5,7 @@ These are rules of thumb from StyleGAN2-ADA users' reports and our trials. This 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from studio.training.settings import Tick
 
@@ -14,6 +15,10 @@ CALM = ("The run has not begun.", "The run goes on as it should.")
 RECENT = 20
 EARLY_KIMG = 20.0
 MEMORISING_KIMG = 50.0
+FEW_COPIES, MANY_COPIES = 0.02, 0.1
+"""Share of samples that are copies: worth a word, worth a warning."""
+STALLED, RUNAWAY = 0.02, 30.0
+"""Gradients shorter or longer than this many times what was usual are remarkable."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ def diagnose(ticks: Sequence[Tick]) -> list[Finding]:
     """Return what the ticks of a run so far tell, the most serious first; an unremarkable run gets one calm sentence."""
     if not ticks:
         return [Finding(CALM[0])]
-    checks = (_rollbacks(ticks), _collapse(ticks), _signs(ticks), _quality(ticks))
+    checks = (_rollbacks(ticks), _collapse(ticks), _copies(ticks), _gradients(ticks), _signs(ticks), _quality(ticks))
     found = [finding for finding in checks if finding is not None]
     return sorted(found, key=lambda f: not f.is_warning) or [Finding(CALM[1])]
 
@@ -52,6 +57,35 @@ def _collapse(ticks: Sequence[Tick]) -> Finding | None:
     return Finding(
         f"The samples are becoming alike: {lost:.0%} of their diversity is gone. Go back to the best state, or raise r1_gamma.", True
     )
+
+
+def _copies(ticks: Sequence[Tick]) -> Finding | None:
+    values = _series(ticks, "copies")
+    if not values or values[-1] < FEW_COPIES:
+        return None
+    if values[-1] < MANY_COPIES:
+        return Finding(
+            f"{values[-1]:.0%} of the samples are all but copies of training pictures. More pictures or augment=ada keep it off."
+        )
+    return Finding(
+        f"{values[-1]:.0%} of the samples are all but copies of training pictures: it learns them by heart. "
+        "Stop here, or use more pictures, augment=ada, or fewer minutes.",
+        True,
+    )
+
+
+def _gradients(ticks: Sequence[Tick]) -> Finding | None:
+    values = _series(ticks, "g_grad")
+    if len(values) < 3 * RECENT:
+        return None
+    usual, now = median(values[RECENT:-RECENT]), median(values[-RECENT // 2 :])
+    if now < STALLED * usual:
+        return Finding("The generator hardly gets a gradient any more: it has stopped learning. Go back to the best state.", True)
+    if now > RUNAWAY * usual:
+        return Finding(
+            "The gradients of the generator are growing fast: it may diverge. Lower g_lr and d_lr if the samples get worse.", True
+        )
+    return None
 
 
 def _signs(ticks: Sequence[Tick]) -> Finding | None:

@@ -203,8 +203,7 @@ def publish(folder: RunFolder, models: Path, *, best: bool = False) -> list[Path
     """
     settings = read_settings(folder)
     words = ", ".join(Path(part).name for part in settings.data)
-    goal = ", ".join(Path(part).name for part in settings.target)
-    card = ModelCard(licence=OWN, origin=f"trained on {words}", source_format=SOURCE, direction=f"{words} to {goal}" if goal else "")
+    card = ModelCard(licence=OWN, origin=f"trained on {words}", source_format=SOURCE)
     models.mkdir(parents=True, exist_ok=True)
     return export(folder.path, models, card, best=best)
 

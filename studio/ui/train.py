@@ -16,6 +16,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.media import read_image
 from studio.training import presence, presets, runs
+from studio.training import words as plain
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.ui import train_words as words
@@ -200,7 +201,7 @@ def begin_forecast(ctx: Context, session: Session, request: PlanRequest) -> Answ
 
     def work(job: Job) -> None:
         found = runs.measure(settings, ctx.settings.uploads / f"forecast-{job.id}", stopped=job.stopped)
-        job.answer |= {"say": words.forecast_sentence(found)}
+        job.answer |= {"say": plain.forecast_sentence(found)}
 
     job.start(work)
     return {"id": job.id}
@@ -306,12 +307,12 @@ def run_state(ctx: Context, session: Session, request: RunRequest) -> Answer:
         ),
         "translates": settings.family in presets.TRANSLATORS,
         "progress": ticks[-1].progress if ticks else 0.0,
-        "say": folder.error_file.read_text() if state == "failed" else words.sentence(state, settings, ticks),
+        "say": folder.error_file.read_text() if state == "failed" else plain.sentence(state, settings, ticks),
         "findings": words.findings(ticks, is_live=state in ("preparing", "running")) if ticks else [],
-        "numbers": words.numbers(ticks),
+        "numbers": plain.numbers(ticks),
         "plots": words.plots(ticks),
         "snapshots": [int(file.stem) for file in folder.snapshots()],
-        "seen": {str(tick.step): words.count(tick.cur_nimg) for tick in ticks if tick.kind == "snapshot"},
+        "seen": {str(tick.step): plain.count(tick.cur_nimg) for tick in ticks if tick.kind == "snapshot"},
         "can_open": bool(folder.states()),
         "is_elsewhere": held is not None and not held.is_here,
         "folder": str(folder.path),

@@ -1,4 +1,4 @@
-"""Training in the words of the page: families, states of a run, its numbers and its two plots. Plain data in, plain data out."""
+"""Training in the words of the page: families, states of a run and its two plots; the rest is in ``training/words.py``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from studio.training import presets
 from studio.training.diagnosis import CALM, diagnose
-from studio.training.forecast import Forecast
-from studio.training.settings import Settings, Tick
+from studio.training.settings import Tick
+from studio.training.words import VALUE_WORDS, number
 
 MAKES = "Makes pictures"
 TURNS = "Turns pictures of one kind into another"
@@ -33,32 +33,6 @@ FAMILY_WORDS: dict[str, tuple[str, str]] = {
 }
 """Title and one line of help, in the order in which they are offered; others follow under their own names."""
 
-VALUE_WORDS: dict[str, str] = {
-    "g_loss": "Generator",
-    "d_loss": "Discriminator",
-    "cycle": "There and back",
-    "identity": "Own kind",
-    "nce": "Patches",
-    "l1": "To the partner",
-    "r1": "R1 penalty",
-    "r2": "R2 penalty",
-    "penalty": "Penalty",
-    "path_length": "Path length",
-    "judge_a": "Judge of the first kind",
-    "judge_b": "Judge of the second kind",
-    "augment_p": "Augmentation",
-    "random_feature_kid": "Random-feature KID",
-    "random_feature_kid_of_photos": "The same of the photos",
-    "kid": "KID x 1000",
-    "fid": "FID",
-    "swd": "Sliced Wasserstein",
-    "diversity": "Diversity",
-    "copies": "Copies",
-    "real_sign": "Real ones called real",
-    "fake_sign": "Made ones called real",
-    "g_grad": "Gradient, generator",
-    "d_grad": "Gradient, discriminator",
-}
 LOSSES = ("g_loss", "d_loss", "cycle", "nce", "l1", "judge_a", "judge_b")
 QUALITY = ("score", "diversity", "real_sign", "fake_sign")
 SERIES_WORDS = {**VALUE_WORDS, "score": "Distance from real"}
@@ -94,74 +68,11 @@ def title_of(family: str) -> str:
     return FAMILY_WORDS.get(family, (family, ""))[0]
 
 
-def count(number: float) -> str:
-    """Write a number of pictures: 840, 12.3 thousand, 4.1 million."""
-    if number < 1000:
-        return f"{number:.0f}"
-    return f"{number / 1e3:.1f} thousand" if number < 1e6 else f"{number / 1e6:.2f} million"
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time in the two largest units that matter."""
-    minutes = round(seconds / 60)
-    if seconds < 50:
-        return f"{max(1, round(seconds))} seconds"
-    if minutes < 60:
-        return f"{minutes} minute{'' if minutes == 1 else 's'}"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def forecast_sentence(found: Forecast) -> str:
-    """Say what a dry run promises."""
-    speed = f"{found.images_per_second:.1f}" if found.images_per_second < 10 else f"{found.images_per_second:.0f}"
-    here = f"{speed} pictures a second and {found.memory_gigabytes:.1f} GB of memory here"
-    return f"{here}: {count(found.kimg * 1000)} in {duration(found.minutes * 60)}. {found.words}"
-
-
-def seconds_left(settings: Settings, ticks: Sequence[Tick]) -> float | None:
-    """Return how long a run still takes; None when nobody can know yet."""
-    last = next((tick for tick in reversed(ticks) if tick.kind == "step"), None)
-    if settings.minutes is not None:
-        return max(0.0, settings.minutes * 60 - (ticks[-1].seconds if ticks else 0.0))
-    if last is None or settings.kimg is None or last.images_per_second <= 0:
-        return None
-    return max(0.0, (settings.kimg * 1000 - last.cur_nimg) / last.images_per_second)
-
-
-def sentence(state: str, settings: Settings, ticks: Sequence[Tick]) -> str:
-    """Say in one line where a run stands."""
-    if state == "preparing":
-        return "Reading the pictures and building the networks."
-    if not ticks:
-        return "Nothing was trained yet."
-    seen = f"{count(ticks[-1].cur_nimg)} pictures seen in {duration(ticks[-1].seconds)}"
-    if state == "running":
-        left = seconds_left(settings, ticks)
-        return f"{seen}, {duration(left)} left" if left is not None else seen
-    endings = {"stopped": "Continue takes it up again", "interrupted": "its process ended without a word; Continue takes it up again"}
-    return f"{seen}; {endings[state]}" if state in endings else seen
-
-
 def findings(ticks: Sequence[Tick], *, is_live: bool) -> list[dict[str, Any]]:
     """Say how it goes, the most serious first; of a run that stands still only what is remarkable."""
     found = diagnose(ticks)
     remarkable = [finding for finding in found if finding.is_warning or finding.words not in CALM]
     return [{"words": finding.words, "warning": finding.is_warning} for finding in (found if is_live else remarkable)]
-
-
-def numbers(ticks: Sequence[Tick]) -> list[list[str]]:
-    """Return the newest value of everything that the run reports: pairs of name and value."""
-    latest: dict[str, float] = {}
-    for tick in ticks[-400:]:
-        latest |= tick.values
-    latest.pop("score", None)
-    speeds = [tick.images_per_second for tick in ticks if tick.kind == "step"]
-    lines = [["Pictures a second", f"{speeds[-1]:.1f}"]] if speeds else []
-    return lines + [[VALUE_WORDS.get(name, name.replace("_", " ")), _number(value)] for name, value in latest.items()]
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
 
 
 def plots(ticks: Sequence[Tick]) -> list[dict[str, Any]]:
@@ -179,7 +90,7 @@ def _plot(title: str, names: Sequence[str], ticks: Sequence[Tick]) -> dict[str, 
     for name in names:
         points = [[tick.cur_nimg / 1000, tick.values[name]] for tick in ticks if name in tick.values]
         if points:
-            lines.append({"name": SERIES_WORDS[name], "points": thinned(points), "last": _number(points[-1][1])})
+            lines.append({"name": SERIES_WORDS[name], "points": thinned(points), "last": number(points[-1][1])})
     return {"title": title, "lines": lines}
 
 

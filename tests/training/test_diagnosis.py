@@ -33,3 +33,19 @@ def test_getting_worse_after_the_best_is_said_and_getting_better_too() -> None:
 def test_one_rollback_is_news_and_two_are_a_warning() -> None:
     once = [tick(kind="rollback")]
     assert [diagnose(once)[0].is_warning, diagnose(once * 2)[0].is_warning] == [False, True]
+
+
+def test_copies_are_said_and_many_of_them_are_a_warning() -> None:
+    few, many = ([tick(copies=share)] for share in (0.04, 0.3))
+    assert "4%" in diagnose(few)[0].words
+    assert not diagnose(few)[0].is_warning
+    assert "by heart" in diagnose(many)[0].words
+    assert diagnose(many)[0].is_warning
+    assert "copies" not in diagnose([tick(copies=0.0)])[0].words
+
+
+def test_gradients_that_vanish_or_run_away_are_said() -> None:
+    usual = [tick(g_grad=1.0) for _ in range(80)]
+    assert diagnose(usual)[0].words == "The run goes on as it should."
+    assert "stopped learning" in diagnose(usual + [tick(g_grad=0.001)] * 20)[0].words
+    assert "diverge" in diagnose(usual + [tick(g_grad=100.0)] * 20)[0].words

@@ -10,6 +10,7 @@ from PIL import Image
 from real_studio import real_context
 
 from studio.errors import StudioError
+from studio.training import words as plain
 from studio.training.forecast import Forecast
 from studio.training.settings import Settings, Tick
 from studio.training.state import RunFolder
@@ -173,13 +174,13 @@ def test_a_long_series_is_thinned_and_ends_where_it_ended():
 
 
 def test_time_and_numbers_are_said_in_plain_words():
-    assert [words.duration(s) for s in (5, 61, 3600, 5400)] == ["5 seconds", "1 minute", "1 h 00 min", "1 h 30 min"]
-    assert [words.count(n) for n in (12, 1374, 4_100_000)] == ["12", "1.4 thousand", "4.10 million"]
+    assert [plain.duration(s) for s in (5, 61, 3600, 5400)] == ["5 seconds", "1 minute", "1 h 00 min", "1 h 30 min"]
+    assert [plain.count(n) for n in (12, 1374, 4_100_000)] == ["12", "1.4 thousand", "4.10 million"]
     settings = Settings(family="stylegan2", data=("x",), minutes=10.0)
-    assert words.seconds_left(settings, [tick(seconds=240.0)]) == 360.0
-    assert words.seconds_left(dataclasses.replace(settings, minutes=None, kimg=2.0), [tick(kimg=1.0)]) == 50.0
-    assert "1.0 thousand pictures seen in 4 minutes, 6 minutes left" in words.sentence("running", settings, [tick(seconds=240.0)])
-    promise = words.forecast_sentence(Forecast(31.2, 1.24, 56.0, 30.0, "Expect blots of colour."))
+    assert plain.seconds_left(settings, [tick(seconds=240.0)]) == 360.0
+    assert plain.seconds_left(dataclasses.replace(settings, minutes=None, kimg=2.0), [tick(kimg=1.0)]) == 50.0
+    assert "1.0 thousand pictures seen in 4 minutes, 6 minutes left" in plain.sentence("running", settings, [tick(seconds=240.0)])
+    promise = plain.forecast_sentence(Forecast(31.2, 1.24, 56.0, 30.0, "Expect blots of colour."))
     assert promise == "31 pictures a second and 1.2 GB of memory here: 56.0 thousand in 30 minutes. Expect blots of colour."
 
 
