@@ -36,6 +36,11 @@ def train(
     kimg: Annotated[float | None, typer.Option("--kimg", help="Stop after this many thousand pictures.")] = None,
     resolution: Annotated[int | None, typer.Option("--resolution", help="Side of the pictures, or of a translator's crops.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Pictures in each step.")] = None,
+    img_channels: Annotated[int, typer.Option("--img-channels", help="3, or 4 to learn transparency too.")] = 3,
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", help="minimax, non-saturating, least-squares, hinge, wasserstein or relativistic; else the family's."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Which random numbers.")] = 0,
     start_from: Annotated[
         str, typer.Option("--start-from", help="What to go on from: a model's name, a model file, or a run (of half the size: it grows).")
@@ -104,6 +109,8 @@ def train(
         kimg=kimg,
         resolution=resolution,
         batch=batch,
+        img_channels=img_channels,
+        loss=loss,
         seed=seed,
         start_from=str(Path(start_from).resolve()) if start_from and Path(start_from).exists() else start_from,
         freeze_d=freeze_d,

@@ -13,8 +13,21 @@ from studio.latents import layer_groups
 from studio.ui.context import Answer, Context
 from studio.ui.payloads import data_url
 
-GENERATORS = ("stylegan2", "stylegan3")
-FAMILY_WORDS = {"stylegan2": "StyleGAN2", "stylegan3": "StyleGAN3", "resnet": "CycleGAN", "unet": "pix2pix"}
+GENERATOR_WORDS = {
+    "gan": "GAN (2014)",
+    "dcgan": "DCGAN",
+    "cgan": "Conditional GAN",
+    "wgan": "WGAN",
+    "wgan-gp": "WGAN-GP",
+    "sngan": "SNGAN",
+    "progan": "Progressive GAN",
+    "biggan": "BigGAN",
+    "fastgan": "FastGAN",
+    "stylegan2": "StyleGAN2",
+    "stylegan3": "StyleGAN3",
+}
+GENERATORS = tuple(GENERATOR_WORDS)
+FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix"}
 
 
 def list_models(ctx: Context) -> list[Answer]:
