@@ -32,6 +32,8 @@ BLENDING = 160 << 20
 """What blending a band in Lab takes."""
 STRIP_MAPS = 8
 """Maps of one strip that are alive at once, counted at the width of the first layer."""
+STRIP_SIZES = (1 << 19, STRIP_PIXELS, 1 << 17)
+"""Pixels in a strip that are tried, largest first; the fewer, the more often rows between strips are computed twice."""
 TILE_SIDES = (1024, 768, 512, 384, 256)
 """Sides of the tiles that are tried, largest first, where even the blocks' maps are too large."""
 MIN_FREE_DISK = 1 << 30
@@ -49,6 +51,7 @@ class Plan:
     way: str
     needed: int
     keep: Keep = None
+    strip_pixels: int = STRIP_PIXELS
     tile: int = 0
     note: str = ""
 
@@ -97,14 +100,15 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
     block_map = rows * columns * ngf * itemsize // factor
     half_map = rows * columns * ngf * itemsize // 2 if factor > 2 else 0
     widest = 2 if "antialias" in (config["downsample"], config["upsample"]) else 1
-    strip = max(STRIP_PIXELS, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * widest
-    around = height * width * BYTES_STREAMED + BLENDING + strip
-    in_memory = around + max(2 * block_map, block_map + half_map)
-    if in_memory <= limit:
-        return Plan("streamed", in_memory, keep=Memory)
-    if around + 2 * block_map <= limit:
-        has_room = shutil.disk_usage(tempfile.gettempdir()).free > half_map + MIN_FREE_DISK
-        return Plan("streamed", around + 2 * block_map, keep=Spool if has_room else None)
+    around = height * width * BYTES_STREAMED + BLENDING
+    has_room = shutil.disk_usage(tempfile.gettempdir()).free > half_map + MIN_FREE_DISK
+    in_memory, spooled = max(2 * block_map, block_map + half_map), 2 * block_map
+    for pixels in STRIP_SIZES:
+        strip = max(pixels, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * widest
+        for keep, maps in ((Memory, in_memory), (Spool if has_room else None, spooled)):
+            needed = around + strip + maps
+            if needed <= limit and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
+                return Plan("streamed", needed, keep=keep, strip_pixels=pixels)
     return None
 
 

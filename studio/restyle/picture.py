@@ -121,7 +121,7 @@ def translate(
     max_memory: int | None = None,
     forward: Forward | None = None,
     note: Callable[[str], None] | None = None,
-    strip_pixels: int = streaming.STRIP_PIXELS,
+    strip_pixels: int | None = None,
 ) -> Steps[Image]:
     """Run the network on a picture: the part of restyling that takes time, in full strength in Lab.
 
@@ -133,7 +133,7 @@ def translate(
         max_memory: Most memory to use, in bytes.
         forward: What runs instead of ``net``.
         note: Told what was done otherwise than asked.
-        strip_pixels: How much of the picture is worked on at a time where it is streamed.
+        strip_pixels: How much of the picture is worked on at a time where it is streamed; None: as the memory allows.
 
     Yields:
         The share that is done. Every step may be taken in another thread, and other work may be done between two.
@@ -190,7 +190,7 @@ def _run(
     max_memory: int | None,
     note: Callable[[str], None] | None,
     gain: float,
-    strip_pixels: int,
+    strip_pixels: int | None,
 ) -> Steps[Image]:
     """Run the network on a picture at the picture's own size, the way that fits."""
     parts = _parts(forward)
@@ -207,7 +207,9 @@ def _run(
     if plan.way == "tiled":
         yield from _no_grad(_tiled(net, picture, plan.tile))
         return picture.result
-    layout = streaming.Layout(picture.height, picture.width, strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain)
+    layout = streaming.Layout(
+        picture.height, picture.width, strip_pixels or plan.strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain
+    )
     try:
         yield from _no_grad(streaming.stream(parts or PlainParts(net), net.config, picture, picture.take_rows, layout))
     except (StudioError, torch.OutOfMemoryError, MemoryError):

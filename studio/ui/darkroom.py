@@ -1,32 +1,32 @@
 """The photos of one session and what became of them: files, pixels at hand, and the work that is going on.
 
-A photo is translated once for each model; strength and colours are blended afterwards from that result, so that they follow the
-hand. This is *not* what the page calls (``restyle.py``) nor how a photo is translated (``studio.restyle``).
+A photo is translated once for each model and stroke size; strength, colours and mask are blended afterwards from that result, so
+that they follow the hand. This is *not* what the page calls (``restyle.py``) nor how a photo is translated (``studio.restyle``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import tempfile
 import threading
-import time
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from studio import lab
 from studio.errors import StudioError
 from studio.media import ImageArray, Picture, inspect_image, join_alpha, read_image, thumbnail
 from studio.models.common import Translator
 from studio.recipe import ModelRef, Recipe, Restyle
-from studio.restyle import check_memory
+from studio.restyle import check_memory, finish, network_part
 from studio.ui.context import Context
+from studio.ui.darkroom_work import Job, Key, Shelf
 from studio.ui.session import Session
 from studio.worker import Priority
 
@@ -37,8 +37,6 @@ MAX_PUBLIC_PIXELS = 4 * 10**6
 SHELF_BYTES = 1 << 30
 PUBLIC_SHELF_BYTES = 512 << 20
 CANCELLED = "Cancelled."
-
-Key = tuple[str, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,69 +52,6 @@ class Photo:
     recipe: Recipe
     notes: tuple[str, ...] = ()
     is_removed: bool = False
-
-
-class Shelf:
-    """Pixels at hand, the least used ones dropped when there are too many. Shared by all sessions."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._things: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Key) -> Any:
-        """Return what was put there, or None."""
-        with self._lock:
-            if key not in self._things:
-                return None
-            self._things.move_to_end(key)
-            return self._things[key][0]
-
-    def put(self, key: Key, thing: Any, size: int) -> None:
-        """Keep something; the newest stays even when it is larger than the whole shelf."""
-        with self._lock:
-            self._things[key] = (thing, size)
-            self._things.move_to_end(key)
-            while len(self._things) > 1 and sum(entry[1] for entry in self._things.values()) > self._most:
-                self._things.popitem(last=False)
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One translation: waiting, at work, or done with a result or an error."""
-
-    key: Key
-    photo: str
-    task: Callable[[], ImageArray]
-    expected: float = 0.0
-    """Seconds that it will take, 0 when nobody knows."""
-    started: float = 0.0
-    seconds: float = 0.0
-    result: ImageArray | None = None
-    error: Exception | None = None
-    done: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        """Do the work, in the darkroom's thread."""
-        self.started = time.monotonic()
-        try:
-            self.result = self.task()
-        except Exception as error:
-            self.error = error
-        self.seconds = time.monotonic() - self.started
-        self.done.set()
-
-    @property
-    def share(self) -> float | None:
-        """Return how much is done, 0 to 1, as far as one can tell from earlier work; None when one cannot."""
-        if not self.started or not self.expected:
-            return None
-        return min(0.97, (time.monotonic() - self.started) / self.expected)
-
-    @property
-    def left(self) -> float:
-        """Return the seconds that are probably left; 0 when nobody knows."""
-        return max(1.0, self.expected - (time.monotonic() - self.started)) if self.started and self.expected else 0.0
 
 
 class Darkroom:
@@ -211,7 +146,7 @@ class Darkroom:
         key = _key(photo, recipe)
         with self._lock:
             job = self._jobs.get(key)
-        if job is not None:
+        if job is not None and not job.is_unwanted:
             return job
         result = self._shelf.get(key)
         if result is not None:
@@ -221,7 +156,7 @@ class Darkroom:
             check_memory(network, photo.height, photo.width)
         pixels = photo.width * photo.height
         rate = self._rates.get(key[2] + recipe.precision, 0.0)
-        job = Job(key, photo.id, lambda: self._translate(engine, photo, recipe), expected=rate * pixels)
+        job = Job(key, photo.id, lambda job: self._translate(engine, photo, recipe, job), expected=rate * pixels)
         with self._lock:
             self._drop(photo, lambda other: other.key[-1] == recipe.precision)
             self._jobs[key] = job
@@ -232,14 +167,16 @@ class Darkroom:
         return job
 
     def cancel(self, photo: Photo) -> None:
-        """Drop the work on a photo that has not begun; what is being computed is finished and kept, though nobody waits for it."""
+        """Drop the work on a photo; what is being computed stops at the next strip."""
         self._drop(photo, lambda job: True)
 
     def _drop(self, photo: Photo, is_wrong: Callable[[Job], bool]) -> None:
         with self._lock:
-            for job in [job for job in self._waiting if job.photo == photo.id and is_wrong(job)]:
+            for job in [job for job in self._jobs.values() if job.photo == photo.id and is_wrong(job)]:
+                job.is_unwanted = True
+            for job in [job for job in self._waiting if job.is_unwanted]:
                 self._waiting.remove(job)
-                del self._jobs[job.key]
+                self._jobs.pop(job.key, None)
                 job.done.set()
 
     def _work(self) -> None:
@@ -254,11 +191,21 @@ class Darkroom:
                 if job.result is not None:
                     self._shelf.put(job.key, job.result, job.result.nbytes)
                     self._rates[job.key[2] + job.key[4]] = job.seconds / (job.result.shape[0] * job.result.shape[1])
-                del self._jobs[job.key]
+                if self._jobs.get(job.key) is job:
+                    del self._jobs[job.key]
 
-    def _translate(self, engine: Any, photo: Photo, recipe: Recipe) -> ImageArray:
+    def _translate(self, engine: Any, photo: Photo, recipe: Recipe, job: Job) -> ImageArray:
         picture = self.picture(photo)
-        return _colours(engine.restyle(_whole(recipe), picture.image, picture.alpha, priority=Priority.RESTYLE))
+        return _colours(
+            engine.restyle(
+                _whole(recipe),
+                picture.image,
+                picture.alpha,
+                priority=Priority.RESTYLE,
+                progress=job.report,
+                should_stop=lambda: job.is_unwanted,
+            )
+        )
 
     def finish(self, photo: Photo, recipe: Recipe, result: ImageArray) -> ImageArray:
         """Blend a translation as the recipe wants it: ``uint8 [H, W, 3]``, or ``[H, W, 4]`` for a photo with transparency."""
@@ -351,13 +298,14 @@ def reference(ctx: Context, name: str) -> ModelRef:
 
 
 def _key(photo: Photo, recipe: Recipe) -> Key:
-    wishes = recipe.restyle or Restyle()
-    return ("result", photo.sha256, recipe.model.sha256 or recipe.model.name, wishes.norm_mode, recipe.precision)
+    work = replace(network_part(recipe.restyle or Restyle()), source_name="", source_sha256="")
+    digest = hashlib.sha256(Recipe(restyle=work).to_json().encode()).hexdigest()
+    return ("result", photo.sha256, recipe.model.sha256 or recipe.model.name, digest, recipe.precision)
 
 
 def _whole(recipe: Recipe) -> Recipe:
-    """Return the recipe at full strength, from which every other strength is blended."""
-    return replace(recipe, restyle=replace(recipe.restyle or Restyle(), strength=1.0, keep_colors=False))
+    """Return the recipe in full, from which every strength, colour and mask is blended."""
+    return replace(recipe, restyle=network_part(recipe.restyle or Restyle()))
 
 
 def _colours(image: ImageArray) -> ImageArray:
@@ -365,12 +313,10 @@ def _colours(image: ImageArray) -> ImageArray:
 
 
 def _blend(image: ImageArray, alpha: ImageArray | None, result: ImageArray, recipe: Recipe) -> ImageArray:
-    wishes = recipe.restyle or Restyle()
-    mixed = lab.blend(image, result, strength=wishes.strength, keep_colors=wishes.keep_colors)
-    return mixed if alpha is None else np.where(alpha[..., None] == 0, image, mixed)
+    return _colours(finish(image, alpha, result, recipe.restyle or Restyle()))
 
 
 def _finished(key: Key, photo: Photo, result: ImageArray) -> Job:
-    job = Job(key, photo.id, lambda: result, result=result)
+    job = Job(key, photo.id, lambda _: result, result=result)
     job.done.set()
     return job

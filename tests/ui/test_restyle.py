@@ -1,6 +1,7 @@
 """What the restyle tab answers, without a browser, with real but small translators."""
 
 import threading
+import time
 from dataclasses import replace
 from importlib import import_module
 
@@ -12,6 +13,7 @@ from real_studio import real_context
 from studio import media
 from studio.errors import DeviceError, MediaError, StudioError
 from studio.recipe import ModelRef, Recipe, Restyle
+from studio.restyle import CancelledError, pack_mask
 from studio.ui import restyle, shell
 from studio.ui.context import recipe_to_page
 from studio.ui.darkroom import darkroom
@@ -210,3 +212,37 @@ def test_the_recipe_of_a_photo_names_the_photo_whatever_the_page_says(ctx, sessi
     lie = replace(recipe_from(wishes()), restyle=Restyle("secret.png", "0" * 64))
     answer = finished(restyle.develop, ctx, session, id=photo["id"], recipe=recipe_to_page(lie))
     assert answer["item"]["recipe"]["restyle"]["source_sha256"] == photo["sha256"]
+
+
+def test_cancel_stops_what_is_being_computed_and_what_comes_next_begins(ctx, session, monkeypatch):
+    photo = drop(ctx, session, photo_file(ctx))["photo"]
+    started, ended = threading.Event(), []
+    real = ctx.engine.restyle
+
+    def endless(recipe, image, alpha=None, *, progress=None, should_stop=None, **options):
+        if recipe.model.name == "photo-to-oil":
+            return real(recipe, image, alpha, **options)
+        progress(0.25)
+        started.set()
+        while not should_stop():
+            time.sleep(0.005)
+        ended.append(recipe.model.name)
+        raise CancelledError("Cancelled.")
+
+    monkeypatch.setattr(ctx.engine, "restyle", endless)
+    answer = restyle.develop(ctx, session, ask(restyle.PhotoRequest, session, id=photo["id"], recipe=wishes()))
+    assert answer["pending"] and started.wait(10)
+    assert restyle.develop(ctx, session, ask(restyle.PhotoRequest, session, id=photo["id"], recipe=wishes()))["share"] == 0.25
+    restyle.cancel(ctx, session, ask(ItemRequest, session, id=photo["id"]))
+    finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes("photo-to-oil"))
+    assert ended == ["photo-to-ink"]
+
+
+def test_stroke_size_runs_the_network_again_and_a_mask_does_not(ctx, session, monkeypatch):
+    photo = drop(ctx, session, photo_file(ctx))["photo"]
+    calls, real = [], ctx.engine.restyle
+    monkeypatch.setattr(ctx.engine, "restyle", lambda *args, **options: (calls.append(1), real(*args, **options))[1])
+    mask = pack_mask(np.full((8, 8), 255, np.uint8))
+    for more in ({}, {"mask": mask}, {"keep_luminance": True}, {"texture_scale": 2.0}, {"texture_scale": 2.0, "mask": mask}):
+        finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes(**more))
+    assert len(calls) == 2
