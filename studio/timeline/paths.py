@@ -45,14 +45,15 @@ class KeyedPath:
         latents: The keyframes in order.
         track: Their times.
         kind: ``linear``, ``slerp`` or ``spline``.
+        is_fleeting: The path is for one frame only, whose class weights are its own.
 
     Reference:
         de Boor 1978, "A Practical Guide to Splines", chapter IV; White 2016, "Sampling Generative Networks", section 2.1.
     """
 
-    def __init__(self, space: Space, latents: Sequence[Latent], track: Track, kind: str) -> None:
+    def __init__(self, space: Space, latents: Sequence[Latent], track: Track, kind: str, *, is_fleeting: bool = False) -> None:
         self._space, self._latents, self._track, self._kind = space, latents, track, kind
-        self._places = [space.find(latent) for latent in latents]
+        self._places = space.find_all(latents) if is_fleeting else [space.find(latent) for latent in latents]
         is_spline = kind == "spline" and len(latents) > (2 if track.period is None else 1)
         self._curve = _second_derivatives(torch.cat(self._places), track) if is_spline else None
 
@@ -226,6 +227,7 @@ def make_path(
     length: float,
     period: float | None,
     distance: Distance | None = None,
+    is_fleeting: bool = False,
 ) -> Path:
     """Build the path of a lane; see :class:`studio.recipe_film.LatentLane`.
 
@@ -237,6 +239,7 @@ def make_path(
         length: How many seconds will be asked for.
         period: Length of the loop, or None.
         distance: For ``constant_speed``.
+        is_fleeting: The path is for one frame only, whose class weights are its own.
     """
     path: Path
     start, end = 0.0, length
@@ -245,7 +248,7 @@ def make_path(
     elif lane.path in ("noise", "walk"):
         path = WanderPath(space, latents[0], lane, length, period)
     else:
-        path = KeyedPath(space, latents, track, lane.path)
+        path = KeyedPath(space, latents, track, lane.path, is_fleeting=is_fleeting)
         start, end = track.knots[0], track.knots[-1]
     if not lane.constant_speed or end <= start:
         return path

@@ -1,10 +1,11 @@
 """What one generator's latent space is like: places, the input noise behind them, how far it reaches, where "all of z" leads.
 
-Every mapping runs for one place at a time, so that a frame never depends on which others are made with it.
+A mapping runs for the places of one frame only, never for several frames, so that none depends on which others are made with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -17,6 +18,7 @@ from studio.recipe import Latent
 PROBES = 256
 """Seeds that the reach of the space is measured with."""
 PULSE_PROBES = 32
+REMEMBERED_NOISES = 512
 PULSE_STEP = 0.5
 
 Classes = tuple[tuple[int, float], ...]
@@ -33,20 +35,39 @@ class Space:
     def __init__(self, G: LatentGenerator, places: Places | None = None) -> None:
         self.G = G
         self._places = places
+        self._noises: dict[int, Tensor] = {}
 
     def find(self, latent: Latent) -> Tensor:
         """Return the style vectors of a place, ``[1, num_ws, w_dim]``, without truncation."""
         return place_to_ws(self.G, latent) if self._places is None else self._places(latent)
 
+    def find_all(self, latents: Sequence[Latent]) -> list[Tensor]:
+        """Return the style vectors of places whose class weights are only for this frame: in one mapping where all are whole seeds.
+
+        The batch is always all of them, so that the result depends on nothing else; nothing is remembered.
+        """
+        noises = [self.noise_behind(latent) for latent in latents]
+        behind = [z for z in noises if z is not None]
+        if len(behind) < len(latents) or len({latent.classes for latent in latents}) > 1:
+            return [place_to_ws(self.G, latent) for latent in latents]
+        mapped = self.map(torch.cat(behind), latents[0].classes)
+        return [mapped[number : number + 1] for number in range(len(latents))]
+
     def noise_behind(self, latent: Latent) -> Tensor | None:
         """Return the input noise ``z [1, z_dim]`` of a whole seed; None for places that have none (between seeds, kept styles)."""
         if latent.ws or latent.x != round(latent.x) or latent.y != round(latent.y):
             return None
-        return seed_to_z([seed_of(latent)], self.G.z_dim)
+        seed = seed_of(latent)
+        z = self._noises.get(seed)
+        if z is None:
+            z = self._noises[seed] = seed_to_z([seed], self.G.z_dim)
+            if len(self._noises) > REMEMBERED_NOISES:
+                self._noises.pop(next(iter(self._noises)))
+        return z
 
     def map(self, z: Tensor, classes: Classes) -> Tensor:
-        """Map one input noise ``[1, z_dim]`` to style vectors ``[1, num_ws, w_dim]``."""
-        c = class_vector(classes, self.G.c_dim).to(self.device) if self.G.c_dim or classes else None
+        """Map input noise ``[n, z_dim]`` of one class to style vectors ``[n, num_ws, w_dim]``."""
+        c = class_vector(classes, self.G.c_dim).expand(len(z), -1).to(self.device) if self.G.c_dim or classes else None
         with torch.no_grad():
             ws: Tensor = self.G.mapping(z.to(self.device, torch.float32), c)
         return ws
@@ -65,17 +86,13 @@ class Space:
     @cached_property
     def deviation(self) -> Tensor:
         """The standard deviation of styles, ``[num_ws, w_dim]``, from fixed seeds."""
-        probes = torch.cat([self.map(seed_to_z([seed], self.G.z_dim), ()) for seed in range(PROBES)])
-        return probes.std(0).clamp_min(1e-6)
+        return self.map(seed_to_z(range(PROBES), self.G.z_dim), ()).std(0).clamp_min(1e-6)
 
     @cached_property
     def pulse(self) -> Tensor:
         """Where adding 1 to every coordinate of z leads in W, ``[1, num_ws, w_dim]``: the mean way, with its usual length."""
-        steps = []
-        for seed in range(PULSE_PROBES):
-            z = seed_to_z([seed], self.G.z_dim)
-            steps.append(self.map(z + PULSE_STEP, ()) - self.map(z, ()))
-        ways = torch.cat(steps)
+        z = seed_to_z(range(PULSE_PROBES), self.G.z_dim)
+        ways = self.map(z + PULSE_STEP, ()) - self.map(z, ())
         mean = ways.mean(0, keepdim=True)
         way: Tensor = mean * (ways.flatten(1).norm(dim=1).mean() / mean.norm().clamp_min(1e-12)) / PULSE_STEP
         return way

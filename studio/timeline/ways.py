@@ -123,6 +123,7 @@ class Way:
                 length=self._length,
                 period=self.period,
                 distance=self.distance,
+                is_fleeting=classes is not None,
             )
             self._paths[classes] = path
             if len(self._paths) > REMEMBERED_PATHS:
