@@ -34,7 +34,7 @@ def fruit(tmp_path: Path) -> str:
 
 
 def tuning(fruit: str, tmp_path: Path, start_from: str | Path, **changes: object) -> Settings:
-    settings = Settings("stylegan2", (fruit,), name="tuned", folder=str(tmp_path / "run"), batch=4, kimg=0.012, start_from=str(start_from))
+    settings = Settings("stylegan2", (fruit,), name="tuned", folder=str(tmp_path / "run"), batch=4, kimg=0.008, start_from=str(start_from))
     return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
 
 
