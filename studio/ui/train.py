@@ -21,9 +21,10 @@ from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.ui import train_words as words
 from studio.ui.context import Answer, Context, endpoint, image_url
-from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, uploaded_file
+from studio.ui.payloads import ItemRequest, NameRequest, Payload, uploaded_file
 from studio.ui.session import Session
 from studio.ui.train_pictures import Gathering, Job, gather, look, read_path, recent
+from studio.ui.train_requests import GatherRequest, PlanRequest, RunRequest
 from studio.ui.widgets import widget
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ LOCAL_ONLY = True
 PART = "train"
 PATIENCE = 0.4
 SAVE_PATIENCE = 20.0
-CROPS = ("smart", "centre", "pad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,72 +51,6 @@ class Desk:
     jobs: dict[str, Job] = field(default_factory=dict)
     gatherings: dict[str, Gathering] = field(default_factory=dict)
     logs: dict[str, runs.Log] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest(Payload):
-    """What to train on what, as the page's form says it; ``which`` names the set of pictures to look at."""
-
-    settings: Settings
-    which: str
-
-    @classmethod
-    def read(cls, fields: Fields) -> PlanRequest:
-        """Build the request from checked entries."""
-        family = fields.text("family")
-        if family not in presets.FAMILIES:
-            raise StudioError(f"{family} is no family that can be trained.")
-        size = fields.integer("resolution", low=0, high=1024, default=0)
-        crop = fields.text("crop", default="smart")
-        target = fields.text("target", longest=4096, default="")
-        settings = Settings(
-            family=family,
-            data=(fields.text("data", longest=4096, default=""),),
-            target=(target,) if target and family in presets.TRANSLATORS else (),
-            name=fields.text("name", default="untitled"),
-            minutes=fields.number("minutes", low=0.05, high=100_000, default=60.0),
-            resolution=size or None,
-            crop=crop if crop in CROPS else None,
-            mirror=fields.flag("mirror", default=True),
-            film_rate=fields.number("film_rate", low=0.01, high=120, default=1.0),
-        )
-        return cls(token=fields.identifier("token"), settings=settings, which=fields.text("which", default="data"))
-
-
-@dataclass(frozen=True, slots=True)
-class GatherRequest(Payload):
-    """A dropped file: where the upload lies, and the path that it had."""
-
-    id: str
-    path: str
-    name: str
-
-    @classmethod
-    def read(cls, fields: Fields) -> GatherRequest:
-        """Build the request from checked entries."""
-        texts = {name: fields.text(name, longest=4096, default="") for name in ("id", "path", "name")}
-        return cls(token=fields.identifier("token"), **texts)
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest(Payload):
-    """A run, and what is wanted of it: a snapshot by its step, or more minutes."""
-
-    name: str
-    step: int
-    minutes: float
-    best: bool
-
-    @classmethod
-    def read(cls, fields: Fields) -> RunRequest:
-        """Build the request from checked entries."""
-        return cls(
-            token=fields.identifier("token"),
-            name=fields.text("name"),
-            step=fields.integer("step", low=0, high=2**53, default=0),
-            minutes=fields.number("minutes", low=0.05, high=100_000, default=30.0),
-            best=fields.flag("best"),
-        )
 
 
 def build(ctx: Context) -> Handles:

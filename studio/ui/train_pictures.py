@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from studio.errors import StudioError
 from studio.training import data, presets
+from studio.training.measures import opaque
 from studio.training.preview import preview
 from studio.training.settings import Settings
 from studio.training.sources import is_film_name
@@ -82,11 +83,11 @@ def read_path(text: str) -> Path:
 def look(job: Job, settings: Settings, folder: Path) -> None:
     """Show how the first crops look at once, then read everything and report."""
     settings = presets.resolve(settings)
-    total, images = preview(
-        folder, resolution=presets.require(settings.resolution), crop=presets.require(settings.crop), most=SHEET_PICTURES
-    )
+    side, crop = presets.require(settings.resolution), presets.require(settings.crop)
+    total, images = preview(folder, resolution=side, crop=crop, channels=4, most=SHEET_PICTURES, film_rate=settings.film_rate)
     columns = max(1, round((1.5 * len(images)) ** 0.5))
-    job.answer |= {"sheet": image_url(sheet(images, columns), quality=90), "shown": len(images), "total": total}
+    job.answer |= {"sheet": image_url(sheet(opaque(images), columns), quality=90), "shown": len(images), "total": total}
+    job.answer |= {"transparent": bool((images[..., 3] < 255).any())}
 
     def tell(done: int, of: int) -> None:
         if job.stopped.is_set():

@@ -73,7 +73,7 @@ def test_a_folder_becomes_a_model_in_explore_and_a_reload_loses_nothing(studio, 
     assert "again.png: left out, the same as 0.png" in page.locator(".train-set[data-which=data] ul").inner_text()
     assert page.locator("img.train-sheet").evaluate("(img) => img.naturalWidth") > 64
 
-    page.get_by_label("Size").select_option("16")
+    page.get_by_label("Size", exact=True).select_option("16")
     set_field(person, "Minutes", 100)
     set_field(person, "Name", "tiny shapes")
     page.get_by_role("button", name="Forecast").click()
@@ -137,7 +137,7 @@ def test_a_translator_asks_for_the_second_kind_of_pictures(visit, pictures):
     page.get_by_label("Run", exact=True).select_option("")
     set_field(person, "Pictures", pictures)
     assert not page.get_by_label("In the style of", exact=True).is_visible()
-    page.get_by_label("Family").select_option("cyclegan")
+    page.get_by_label("Family", exact=True).select_option("cyclegan")
     assert page.get_by_label("In the style of", exact=True).is_visible()
     assert page.get_by_role("button", name="Start training").is_disabled()
 

@@ -1,7 +1,7 @@
 const { h, on, call, guarded, Refused, controls, status, drops, tabs, keys, dropped, trainRun } = window.studio;
 const root = element.querySelector(".studio-widget");
 const KEPT = "studio.train";
-const FIELDS = { data: "", target: "", family: "stylegan2", crop: "smart", mirror: true, minutes: 60, resolution: 64, film_rate: 1, name: "" };
+const FIELDS = { data: "", target: "", family: "stylegan2", crop: "smart", mirror: true, minutes: 60, resolution: 64, film_rate: 1, transparent: false, name: "" };
 const form = { ...FIELDS, ...kept().form };
 const state = { families: [], runs: [], looked: {} };
 
@@ -92,8 +92,9 @@ const crop = controls.choice({
 const mirror = controls.toggle({ label: "Mirrored, too", value: form.mirror, help: "Shows every picture mirrored as well; not for letters and signs", onChange: (value) => { form.mirror = value; store(); } });
 const rate = controls.number({ label: "Pictures per second of film", value: form.film_rate, low: 0.01, high: 120, step: 0.5, onInput: (value) => { form.film_rate = value; }, onCommit: () => { store(); lookAt("data"); } });
 const rateField = controls.field("Per second of film", rate, "How many pictures each second of a film gives");
-const cropLine = h("div", { class: "train-crop" }, crop.element, mirror.element, rateField);
-rateField.hidden = true;
+const transparent = controls.toggle({ label: "Keep transparency", value: form.transparent, help: "Off: they stand on white", onChange: (value) => { form.transparent = value; store(); } });
+const cropLine = h("div", { class: "train-crop" }, crop.element, mirror.element, rateField, transparent.element);
+rateField.hidden = transparent.element.hidden = true;
 const stepPictures = controls.group("1  Pictures", sets.data.element, chips, sets.target.element, cropLine, recents);
 
 const looks = {};
@@ -105,6 +106,7 @@ async function lookAt(which) {
   const isNow = () => looks[which] === mine;
   if (!form[which]) return sets[which].busy(null, "");
   sets[which].busy(0, "Looking");
+  if (!form.name && which === "data") suggestName();
   try {
     const job = await call(server, "begin_look", { ...plan(), which });
     for (;;) {
@@ -120,9 +122,11 @@ async function lookAt(which) {
       if (!answer.done) continue;
       sets[which].busy(null, answer.say);
       sets[which].report(answer.details || []);
-      if (which === "data") rateField.hidden = !answer.films;
+      if (which === "data") {
+        rateField.hidden = !answer.films;
+        transparent.element.hidden = !answer.transparent || isTranslator();
+      }
       state.looked[which] = true;
-      if (!form.name) suggestName();
       return settle();
     }
   } catch (error) {
@@ -141,6 +145,7 @@ function suggestName() {
   form.name = wanted;
   nameField.value = wanted;
   store();
+  settle();
 }
 
 /** Send dropped or chosen files into a folder of the studio, and look at it. */
