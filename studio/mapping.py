@@ -28,6 +28,8 @@ from studio.recipe_film import PATHS, Film, LatentKey, LatentLane, Mapping
 Levels = npt.NDArray[np.float32]
 
 MAX_PRESET_BYTES = 2 * 1024 * 1024
+MAX_LEVELS = 1 << 28
+"""Most levels of a film: frames times entries of the matrix (1 GB)."""
 FACTORY = Path(__file__).resolve().parent / "presets"
 _CLASS = re.compile(r"latent\.classes\.(\d+)")
 
@@ -57,8 +59,10 @@ def levels(film: Film, heard: Sequence[Heard | None]) -> tuple[Levels, ...]:
         For every entry of the matrix ``[count]`` float32 within 0..1.
 
     Raises:
-        RecipeError: A feature that the sound does not have.
+        RecipeError: A feature that the sound does not have, or a film that is too long for its matrix.
     """
+    if film.count * len(film.matrix) > MAX_LEVELS:
+        raise RecipeError(f"{film.count} frames with {len(film.matrix)} entries in the sound matrix are too many. Use fewer of either.")
     return tuple(_level(film, entry, heard[entry.sound] if entry.sound < len(heard) else None) for entry in film.matrix)
 
 

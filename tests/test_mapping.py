@@ -116,6 +116,11 @@ def test_levels_follow_the_sound_the_entry_names_its_start_and_its_delay(drums):
         levels(replace(film, matrix=(replace(entry, feature="scream"),)), [drums])
 
 
+def test_a_film_too_long_for_its_matrix_is_refused():
+    with pytest.raises(RecipeError, match="too many"):
+        levels(Film(fps="120", seconds=36_000, matrix=(Mapping(),) * 256), [])
+
+
 def test_a_preset_leaves_keyframes_and_out_of_reach_classes_alone():
     lane = Lane("truncation.psi", (Keyframe(0, 1),))
     recipe = film_recipe(lanes=(lane,))

@@ -158,6 +158,11 @@ def test_a_walk_turns_back_at_its_bound_and_moves_about_one_deviation_a_step():
     assert np.mean([Walk(seed, 400, speed=1.0, length=9.0, loop=False).at(1.0).std() for seed in range(9)]) == pytest.approx(1.0, rel=0.35)
 
 
+def test_a_walk_that_would_fill_the_memory_is_refused():
+    with pytest.raises(RecipeError, match="lower speed"):
+        Walk(0, 512, speed=20.0, length=36_000.0, loop=True)
+
+
 def test_turning_back_is_a_reflection():
     values = np.array([0.5, 2.0, 2.5, -2.5, 5.9, 6.5, -6.5, 8.0])
     assert np.allclose(turn_back(values, np.full(8, 2.0)), [0.5, 2.0, 1.5, -1.5, -1.9, -1.5, 1.5, 0.0])

@@ -12,10 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from opensimplex import OpenSimplex
 
+from studio.errors import RecipeError
+
 Array = npt.NDArray[np.float64]
 
 NOISE_DEVIATION = 0.3689
 """Standard deviation of two-dimensional OpenSimplex noise over the plane, by which it is brought to 1."""
+MOST_NUMBERS = 1 << 25
+"""Most coordinates of all steps of a walk together (65,000 steps of 512)."""
 FIELD_STEP = 10_000.0
 """How far apart in the noise the coordinates lie."""
 
@@ -64,10 +68,15 @@ class Walk:
         speed: New velocities per second.
         length: How many seconds are laid out.
         loop: Close it after ``length`` seconds, with the same velocity.
+
+    Raises:
+        RecipeError: It has too many steps.
     """
 
     def __init__(self, seed: int, dim: int, *, speed: float, length: float, loop: bool) -> None:
         steps = max(3, round(speed * length)) if loop else max(1, math.ceil(speed * length)) + 1
+        if steps * dim > MOST_NUMBERS:
+            raise RecipeError(f"A walk of {steps} steps is too long. Use at most {MOST_NUMBERS // dim}: a shorter film or a lower speed.")
         self._step = length / steps
         velocities = np.random.RandomState(seed).randn(steps if loop else steps + 1, dim)
         if loop:
