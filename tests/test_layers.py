@@ -47,6 +47,7 @@ HOMES = {
     "safetensors": {"checkpoints"},
     "numba": {"accel"},
     "llvmlite": {"accel"},
+    "tensorboardX": {"training"},
 }
 """Libraries that one part of the package knows."""
 
