@@ -35,6 +35,8 @@ SCRIPTS = (
     "plane.js",
     "panel.js",
     "viewer.js",
+    "brush.js",
+    "restyle_wishes.js",
     "plots.js",
     "folders.js",
     "train_run.js",

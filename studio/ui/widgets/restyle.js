@@ -1,4 +1,5 @@
-const { h, on, emit, call, guarded, Refused, latestWins, controls, session, status, keys, drops, photos: arrivals, tabs, decode, clone, Viewer, holdButton } = window.studio;
+const { h, on, emit, call, guarded, Refused, latestWins, controls, session, status, keys, drops, photos: arrivals, tabs, decode, clone, Viewer, holdButton, restyleWishes } = window.studio;
+const { keyOf, styleOf } = restyleWishes;
 const root = element.querySelector(".studio-widget");
 const AT = "studio.restyle.at";
 const LIKE = "studio.restyle.like";
@@ -8,8 +9,6 @@ const SHOWN = 4;
 
 const state = { photos: [], at: "", styles: [], batchNorm: {}, like: null };
 const current = () => state.photos.find((photo) => photo.id === state.at) || null;
-const keyOf = ({ model, restyle }) => JSON.stringify([model.name, restyle?.strength, restyle?.keep_colors, restyle?.norm_mode]);
-const styleOf = ({ model, restyle }) => JSON.stringify([model.name, restyle?.norm_mode]);
 const read = (key) => { try { return JSON.parse(localStorage.getItem(key)); } catch { return null; } };
 
 // ---- the picture ------------------------------------------------------------------------------------------------------
@@ -199,14 +198,14 @@ function travel(from, to, words) {
 
 function remember(recipe) {
   state.like = clone(recipe);
-  localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, restyle: { ...recipe.restyle, source_name: "", source_sha256: "" } }));
+  localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, restyle: { ...recipe.restyle, source_name: "", source_sha256: "", mask: "" } }));
 }
 
 function sameForAll() {
   const photo = current();
   for (const other of state.photos) {
     if (other === photo) continue;
-    const next = { ...clone(other.recipe), model: clone(photo.recipe.model), restyle: { ...other.recipe.restyle, strength: photo.recipe.restyle.strength, keep_colors: photo.recipe.restyle.keep_colors, norm_mode: photo.recipe.restyle.norm_mode } };
+    const next = { ...clone(other.recipe), model: clone(photo.recipe.model), restyle: { ...other.recipe.restyle, ...clone(restyleWishes.shared(photo.recipe.restyle)) } };
     record(other, next);
     if (keyOf(next) !== keyOf(other.recipe)) Object.assign(other, { recipe: next, settled: null, busy: "" });
   }
@@ -404,16 +403,13 @@ tileBox.addEventListener("keydown", (event) => {
   next?.focus();
 });
 
-let strength = null;
-let colours = null;
-let norm = null;
+let wishes = null;
 /** The controls know their ranges and help only when the session is there. */
 function fillAmount() {
-  const { low, high, help, default: reset } = session.bounds["restyle.strength"];
-  strength = controls.slider({ label: "Strength", help, low, high, step: 0.01, fine: 0.001, reset, value: reset, onInput: (value) => wish({ strength: value }, { isDone: false }), onCommit: commit });
-  colours = controls.toggle({ label: "Keep colours", help: `${session.bounds["restyle.keep_colors"].help}; only light and shade come from the style`, onChange: (isOn) => wish({ keep_colors: isOn }) });
-  norm = controls.choice({ label: "Batch norm", help: session.bounds["restyle.norm_mode"].help, value: "published", options: [["published", "As published"], ["eval", "From training"]], onChange: (value) => wish({ norm_mode: value }) });
-  amount.append(strength.element, colours.element, norm.element, h("div", {}, forAll));
+  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => state.styles, words: wordsOf });
+  amount.append(...wishes.amount, h("div", {}, forAll));
+  more.append(...wishes.more);
+  where.append(...wishes.where);
 }
 const forAll = controls.button({ label: "Same for all", help: "Gives every photo of the row this style, strength and colours", onClick: sameForAll });
 const problem = h("p", { class: "studio-problem", role: "alert", hidden: true });
@@ -422,8 +418,10 @@ const aboutSize = h("span");
 const aboutNotes = h("p", { class: "studio-quiet" });
 const about = h("div", { class: "studio-about" }, h("div", {}, aboutName, aboutSize), aboutNotes);
 const amount = controls.group("Amount");
+const more = controls.group("Strokes and styles");
+const where = controls.group("Where");
 const aboutGroup = controls.group("Photo", about);
-const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, controls.group("Style", tileBox, noStyles, direction, problem), amount, aboutGroup));
+const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, controls.group("Style", tileBox, noStyles, direction, problem), amount, more, where, aboutGroup));
 
 const undoButton = controls.button({ label: "Undo", icon: "undo", iconOnly: true, kind: "quiet", key: "Z", onClick: () => travel("past", "future", "undo") });
 const redoButton = controls.button({ label: "Redo", icon: "redo", iconOnly: true, kind: "quiet", key: "Shift+Z", onClick: () => travel("future", "past", "redo") });
@@ -434,7 +432,10 @@ const zoomButton = controls.button({ label: "100%", kind: "quiet percent", help:
 const saveButton = controls.button({ label: "Save", kind: "primary", icon: "save", help: "Writes the picture in full quality to the gallery", key: "S", onClick: () => current() && save([current()]) });
 const saveAll = controls.button({ label: "Save all", help: "Writes every photo of the row, each as it is set", onClick: () => save([...state.photos]) });
 saveAll.hidden = true;
-viewer.onView = ({ percent }) => { zoomButton.querySelector("span").textContent = `${percent}%`; };
+viewer.onView = ({ percent }) => {
+  zoomButton.querySelector("span").textContent = `${percent}%`;
+  wishes?.place();
+};
 
 function follow() {
   const photo = current();
@@ -442,8 +443,10 @@ function follow() {
   undoButton.disabled = !photo?.past?.length;
   redoButton.disabled = !photo?.future?.length;
   for (const button of [compareButton, zoomOut, zoomIn, zoomButton, saveButton]) button.disabled = !photo || !state.styles.length;
-  amount.inert = !photo || !state.styles.length;
-  amount.classList.toggle("off", amount.inert);
+  for (const group of [amount, more, where]) {
+    group.inert = !photo || !state.styles.length;
+    group.classList.toggle("off", group.inert);
+  }
   aboutGroup.hidden = !photo;
   if (photo) {
     aboutName.textContent = photo.name;
@@ -452,11 +455,8 @@ function follow() {
     aboutNotes.textContent = photo.notes.join(" ");
     aboutNotes.hidden = !photo.notes.length;
   }
-  if (!recipe || !strength) return;
-  strength.set(recipe.restyle.strength);
-  colours.set(recipe.restyle.keep_colors);
-  norm.set(recipe.restyle.norm_mode);
-  norm.element.hidden = !photo || !state.batchNorm[recipe.model.name];
+  if (!recipe || !wishes) return;
+  wishes.set(recipe, photo, { hasBatchNorm: !!photo && !!state.batchNorm[recipe.model.name] });
   const all = [...tileBox.children];
   const chosen = all.find((tile) => tile.dataset.name === recipe.model.name);
   for (const tile of all) {
@@ -497,8 +497,7 @@ on("ready", async () => {
   if (!answer) return;
   fillAmount();
   state.like = { ...clone(session.defaults), ...(read(LIKE) || {}) };
-  const plain = Object.fromEntries(["source_name", "source_sha256", "strength", "keep_colors", "norm_mode"].map((name) => [name, session.bounds[`restyle.${name}`].default]));
-  state.like.restyle = { ...plain, ...(state.like.restyle || {}) };
+  state.like.restyle = { ...restyleWishes.plain(session.bounds), ...(state.like.restyle || {}) };
   if (!state.styles.some((style) => style.name === state.like.model.name) && state.styles.length) state.like.model = { name: state.styles[0].name, sha256: state.styles[0].sha256 };
   answer.photos.forEach(take);
   isReady();
