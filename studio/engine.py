@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Grid = Sequence[Sequence[Recipe | None]]
+Way = Callable[..., Tensor]
 
 MAX_SHEET_PIXELS = 64 * 10**6
 
@@ -92,6 +93,8 @@ class Engine:
         self._times: deque[float] = deque(maxlen=20)
         self._last: tuple[str, str, str] = ("", "", "")
         self._note = ""
+        self.last_preview = 0.0
+        """When somebody last looked, by ``time.monotonic()``."""
 
     def load(self, name: str) -> Loaded:
         """Load a model by its name in the library, or return it from memory; the least used one makes room.
@@ -232,6 +235,35 @@ class Engine:
             sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
             yield Frame(index, len(cells), sheet)
 
+    def way(self, loaded: Loaded, precision: str, name: str = "", *, timeout: float = 60.0) -> tuple[str, Way]:
+        """Return a way to run a model that stays the same for a whole film, and its name: the named one if it is to be had.
+
+        Otherwise it is the fastest that is ready after ``timeout`` seconds; in ``exact`` precision always the plain module.
+        """
+        if precision == "exact" or name == "module":
+            return "module", choose.reference(loaded.network)
+        runner = self._runner(loaded, precision)
+        runner.settled.wait(timeout)
+        candidates = [] if name in ("", runner.name) else choose.fast_paths(loaded.network, precision, self.device)
+        wanted = next((candidate for candidate in candidates if candidate.name == name), None)
+        return (runner.name, runner.way) if wanted is None else (name, self.worker.run(Priority.BATCH, wanted.build))
+
+    def take_turn(self, task: Callable[[], T], precision: str, priority: Priority = Priority.BATCH) -> T:
+        """Run a piece of a long work such as a film; it never goes on on another device, because its pieces must fit together.
+
+        Raises:
+            DeviceError: The device's memory is full.
+        """
+
+        def piece() -> T:
+            with self._full_floats(precision):
+                return task()
+
+        try:
+            return _try(lambda: self.worker.run(priority, piece))
+        except _DeviceFullError as error:
+            raise DeviceError("There is not enough memory to go on. Close other programs, then continue.") from error
+
     def prepare(self, name: str, precision: str | None = None, *, timeout: float | None = None) -> str:
         """Load a model and wait until its fastest way is found, so that a series is drawn by one way throughout.
 
@@ -288,6 +320,7 @@ class Engine:
             with self._full_floats(precision):
                 image = draw(loaded.network, recipe, places=loaded.place, synthesis=runner)
             if priority == Priority.PREVIEW:
+                self.last_preview = time.monotonic()
                 self._seen((loaded.name, precision or "exact", runner.name if runner else "module"), time.perf_counter() - start)
             return image
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from studio.errors import RecipeError
 from studio.latents import Places, has_transform, recipe_to_ws, transform_matrix
 from studio.media import ImageArray, flatten, resize
+from studio.media.views import apply_view
 from studio.models.common import LatentGenerator, Synthesis
 from studio.recipe import Latent, Recipe, StyleMix
 
@@ -119,7 +120,7 @@ def draw(G: LatentGenerator, recipe: Recipe, *, places: Places | None = None, sy
     """
     with torch.no_grad():
         ws = recipe_to_ws(G, recipe, places)
-        return fit(to_image(synthesize(G, ws, recipe, synthesis)), recipe.size)
+        return fit(apply_view(to_image(synthesize(G, ws, recipe, synthesis)), recipe.view), recipe.size)
 
 
 def mix_recipes(

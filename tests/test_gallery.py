@@ -374,3 +374,59 @@ def test_a_big_folder_is_listed_and_searched_in_a_moment(gallery):
             gallery.items(query, limit=limit)
             times.append(time.perf_counter() - start)
         assert min(times) < 0.1, (query, limit, times)
+
+
+def film(folder, name="film.mp4", *, recipe=None, n=12, rate=6):
+    """A short film: each frame is one grey, lighter than the one before."""
+    from studio.media import write_film
+
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = [np.full((32, 48, 3), 16 * number, np.uint8) for number in range(n)]
+    return write_film(folder / name, frames, rate=rate, recipe=recipe).path
+
+
+def test_films_are_listed_with_their_length_a_poster_and_their_recipe(gallery):
+    gallery.add(picture(1), recipe())
+    item = gallery.add_film(film(gallery.folder, ".film-7.mp4", recipe=recipe(seed=9)), recipe(seed=9))
+    assert item.id == "pomona-0002.mp4" and item.is_film and (item.seconds, item.frames, item.width) == (2.0, 12, 48)
+    listed = gallery.items("is:film")
+    assert names(listed) == ["pomona-0002.mp4"] and listed[0].seconds == 2.0 and listed[0].frames == 12
+    assert names(gallery.items("is:picture")) == ["pomona-0001.png"] and gallery.count("seed:9") == 1
+    assert gallery.recipe(item.id) == recipe(seed=9)
+    assert abs(int(read_image(gallery.thumbnail(item.id)).image.mean()) - 16 * 4) < 8
+    assert gallery.restore(gallery.remove(item.id)).is_film
+
+
+def test_films_of_other_programs_and_animations_are_found(gallery):
+    for name in ("a.webm", "b.gif", "c.webp", "d.mov"):
+        film(gallery.folder, name)
+    (gallery.folder / "broken.mp4").write_bytes(b"no film")
+    assert sorted(names(gallery.items("is:film"))) == ["a.webm", "b.gif", "c.webp", "d.mov"]
+    assert all(gallery.thumbnail(item.id).exists() for item in gallery.items())
+
+
+def test_a_film_is_told_its_name_before_it_gets_it_and_takes_no_other(gallery):
+    path, seen = film(gallery.folder, ".film-8.mp4"), []
+    (gallery.folder / "pomona-0001.mp4").write_bytes(b"somebody else's")
+    item = gallery.add_film(path, recipe(), choose=lambda place: seen.append((place.name, path.exists(), place.exists())))
+    assert seen == [(item.name, True, False)] and (gallery.folder / "pomona-0001.mp4").read_bytes() == b"somebody else's"
+
+
+def test_a_spritesheet_keeps_its_description_and_zipped_frames_their_place(gallery):
+    sheet = film(gallery.folder, ".film-9.png")
+    item = gallery.add_film(sheet, recipe())
+    assert item.path.exists() and item.name in item.path.with_suffix(".json").read_text()
+    zipped = gallery.add_film(film(gallery.folder, ".film-9.zip"), recipe())
+    assert zipped.path.exists() and not gallery.items("zip") and not list(gallery.folder.glob(".film*"))
+
+
+def test_an_index_of_before_films_keeps_its_stars(gallery):
+    item = gallery.add(picture(3), recipe())
+    gallery.star(item.id)
+    path = gallery.folder / ".gallery" / "index.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE files DROP COLUMN seconds")
+        db.execute("ALTER TABLE files DROP COLUMN frames")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    assert gallery.items()[0].starred and not gallery.items()[0].is_film

@@ -1,4 +1,7 @@
-"""What is in a picture folder, as the file system tells it: names, sizes and times, and the items made of them."""
+"""What is in a picture folder, as the file system tells it: names, sizes and times, and the items made of them.
+
+Pictures and films alike; what a film looks like inside is asked of ``media`` alone.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.media import SUFFIXES, Header, sweep_parts
+from studio.errors import MediaError
+from studio.media import SUFFIXES, Header, hash_file, inspect_image, probe_film, sweep_parts
 from studio.media.marks import recipe_seeds
 
 TRASH = "trash"
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".gif", ".apng", ".webp")
+"""Files that may be films; those that hold a single picture are pictures."""
+_ANIMATIONS = (".gif", ".apng", ".webp")
 _MAX_DEPTH = 8
 
 
@@ -25,6 +32,8 @@ class Item:
         model: Name of the model, empty when the file carries no recipe.
         seeds: Integer seeds of the recipe: its own place first, then what was blended and mixed in.
         sha256: Of the file.
+        seconds: How long a film is; 0 for pictures.
+        frames: How many it has; 1 for pictures.
     """
 
     id: str
@@ -40,6 +49,13 @@ class Item:
     sha256: str
     size_bytes: int
     note: str = ""
+    seconds: float = 0.0
+    frames: int = 1
+
+    @property
+    def is_film(self) -> bool:
+        """Tell a film from a picture."""
+        return self.seconds > 0
 
     @property
     def path(self) -> Path:
@@ -68,9 +84,37 @@ class Changes:
     removed: int = 0
 
 
-def item_of(path: Path, folder: Path, header: Header) -> Item:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a file holds: its header, and how long it is when it is a film."""
+
+    header: Header
+    seconds: float = 0.0
+    frames: int = 1
+
+
+def look_at(path: Path) -> Seen:
+    """Learn what is in a picture or film without decoding more than one frame.
+
+    Raises:
+        MediaError: It is neither, or damaged.
+    """
+    if not path.name.lower().endswith(FILM_SUFFIXES):
+        return Seen(inspect_image(path))
+    try:
+        facts = probe_film(path)
+    except MediaError:
+        if not path.name.lower().endswith(_ANIMATIONS):
+            raise
+        return Seen(inspect_image(path))
+    kind, digest = facts.container.upper(), hash_file(path)
+    header = Header(facts.width, facts.height, kind, facts.name, digest, facts.recipe, facts.recipe_error, facts.marks)
+    return Seen(header, float(facts.duration), facts.frames)
+
+
+def item_of(path: Path, folder: Path, seen: Seen) -> Item:
     """Describe a file that was just written, before it has a star or tags."""
-    status = path.stat()
+    status, header = path.stat(), seen.header
     recipe = header.recipe
     return Item(
         id=path.relative_to(folder).as_posix(),
@@ -85,6 +129,8 @@ def item_of(path: Path, folder: Path, header: Header) -> Item:
         tags=(),
         sha256=header.sha256,
         size_bytes=status.st_size,
+        seconds=seen.seconds,
+        frames=seen.frames,
     )
 
 
@@ -109,7 +155,7 @@ def walk(folder: Path) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:
             with contextlib.suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
                     waiting += [name] if name.count("/") < _MAX_DEPTH else []
-                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                elif entry.name.lower().endswith(SUFFIXES + FILM_SUFFIXES) and entry.is_file():
                     status = entry.stat()
                     files[name] = (status.st_size, status.st_mtime_ns)
         if has_parts:

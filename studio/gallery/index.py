@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from studio.errors import MediaError
-from studio.gallery.folder import Changes, Item, clean, stamp, walk
+from studio.gallery.folder import Changes, Item, Seen, clean, look_at, stamp, walk
 from studio.gallery.search import condition, split_tags
-from studio.media import Header, inspect_image
 from studio.media.marks import recipe_seeds
 
 INDEX_PLACE = ".gallery/index.sqlite3"
@@ -30,7 +29,7 @@ RELOOK_NS = 250_000_000
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
 
-_VERSION = 2
+_VERSION = 3
 _BATCH = 200
 _ALWAYS = 2**63 - 1
 _SCHEMA = """
@@ -38,13 +37,15 @@ DROP TABLE IF EXISTS folders;
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, present INTEGER, readable INTEGER, sha256 TEXT,
     width INTEGER, height INTEGER, model TEXT, seeds TEXT, has_recipe INTEGER, words TEXT,
-    starred INTEGER NOT NULL DEFAULT 0, tags TEXT NOT NULL DEFAULT '|'
+    starred INTEGER NOT NULL DEFAULT 0, tags TEXT NOT NULL DEFAULT '|', seconds REAL NOT NULL DEFAULT 0, frames INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS files_by_time ON files (present, readable, mtime_ns DESC, id DESC);
 CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256, present);
 CREATE TABLE folders (path TEXT PRIMARY KEY, mtime_ns INTEGER, trusted_until_ns INTEGER);
 """
-_COLUMNS = "id, size, mtime_ns, sha256, width, height, model, seeds, has_recipe, starred, tags"
+_COLUMNS = "id, size, mtime_ns, sha256, width, height, model, seeds, has_recipe, starred, tags, seconds, frames"
+_ADDED = ("seconds REAL NOT NULL DEFAULT 0", "frames INTEGER NOT NULL DEFAULT 1")
+"""Columns that older versions of the index lack."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,9 @@ class Index:
         news = [name for name, status in found.items() if known.get(name) != (*status, 1)]
         renamed = 0
         for start in range(0, len(news), _BATCH):
-            headers = [(name, self._inspect(name)) for name in news[start : start + _BATCH]]
+            sights = [(name, self._inspect(name)) for name in news[start : start + _BATCH]]
             with self.write() as db:
-                renamed += sum(_store(db, name, found[name], header) for name, header in headers)
+                renamed += sum(_store(db, name, found[name], seen) for name, seen in sights)
         recent = started - UNSETTLED_NS
         unsettled = {name.rpartition("/")[0] for name, (_, written) in found.items() if written > recent}
         until = [started + RELOOK_NS if path in unsettled or seen > recent else _ALWAYS for path, seen in folders.items()]
@@ -92,11 +93,11 @@ class Index:
         now = time.time_ns()
         return bool(rows) and all(now < until and stamp(self.folder / path) == seen for path, seen, until in rows)
 
-    def store(self, name: str, header: Header | None) -> None:
+    def store(self, name: str, seen: Seen | None) -> None:
         """Enter one file that was just written; stars and tags of the same picture under an old name move along."""
         status = (self.folder / name).stat()
         with self.write() as db:
-            _store(db, name, (status.st_size, status.st_mtime_ns), header)
+            _store(db, name, (status.st_size, status.st_mtime_ns), seen)
 
     def forget(self, name: str) -> None:
         """Take a file out of the lists, keeping its star and tags for when it comes back."""
@@ -175,15 +176,15 @@ class Index:
                 raise
             db.execute("COMMIT")
 
-    def _inspect(self, name: str) -> Header | None:
+    def _inspect(self, name: str) -> Seen | None:
         try:
-            return inspect_image(self.folder / name)
+            return look_at(self.folder / name)
         except MediaError as error:
             _log.info("not shown in the gallery: %s", error)
             return None
 
-    def _item(self, row: tuple[str, int, int, str, int, int, str, str, int, int, str]) -> Item:
-        name, size, mtime_ns, sha256, width, height, model, seeds, has_recipe, starred, tags = row
+    def _item(self, row: tuple[str, int, int, str, int, int, str, str, int, int, str, float, int]) -> Item:
+        name, size, mtime_ns, sha256, width, height, model, seeds, has_recipe, starred, tags, seconds, frames = row
         numbers = tuple(map(int, seeds.split()))
         return Item(
             name,
@@ -198,11 +199,15 @@ class Index:
             split_tags(tags),
             sha256,
             size,
+            seconds=seconds,
+            frames=frames,
         )
 
 
-def _store(db: sqlite3.Connection, name: str, status: tuple[int, int], header: Header | None) -> bool:
+def _store(db: sqlite3.Connection, name: str, status: tuple[int, int], seen: Seen | None) -> bool:
     """Enter one file; tell whether it is a picture that had another name before."""
+    header = seen.header if seen else None
+    seconds, frames = (seen.seconds, seen.frames) if seen else (0.0, 1)
     recipe = header.recipe if header else None
     model = clean(recipe.model.name) if recipe else ""
     seeds = " ".join(map(str, recipe_seeds(recipe))) if recipe else ""
@@ -210,11 +215,12 @@ def _store(db: sqlite3.Connection, name: str, status: tuple[int, int], header: H
     words = clean(f"{name} {model} {source} {seeds}").casefold()
     sha256, width, height = (header.sha256, header.width, header.height) if header else ("", 0, 0)
     db.execute(
-        "INSERT INTO files VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, 0, '|') ON CONFLICT (id) DO UPDATE SET size = excluded.size,"
+        "INSERT INTO files (id, size, mtime_ns, present, readable, sha256, width, height, model, seeds, has_recipe, words, seconds, frames)"
+        " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size,"
         " mtime_ns = excluded.mtime_ns, present = 1, readable = excluded.readable, sha256 = excluded.sha256, width = excluded.width,"
         " height = excluded.height, model = excluded.model, seeds = excluded.seeds, has_recipe = excluded.has_recipe,"
-        " words = excluded.words",
-        (name, *status, int(header is not None), sha256, width, height, model, seeds, int(recipe is not None), words),
+        " words = excluded.words, seconds = excluded.seconds, frames = excluded.frames",
+        (name, *status, int(header is not None), sha256, width, height, model, seeds, int(recipe is not None), words, seconds, frames),
     )
     return bool(sha256) and _adopt(db, name, sha256)
 
@@ -256,6 +262,10 @@ def _prepared(path: Path) -> sqlite3.Connection:
             db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
+            known = {row[1] for row in db.execute("PRAGMA table_info(files)")}
+            for column in _ADDED:
+                if column.split()[0] not in known:
+                    db.execute(f"ALTER TABLE files ADD COLUMN {column}")
             db.execute(f"PRAGMA user_version = {_VERSION}")
             db.execute("COMMIT")
     except BaseException:

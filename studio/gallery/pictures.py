@@ -1,6 +1,6 @@
 """The gallery: everything that was made, as files in one folder that the user may sort, rename and delete at will.
 
-Pictures are named after their model and numbered (``pomona-0042.png``). Thumbnails live in the cache and can be made
+Pictures and films are named after their model and numbered (``pomona-0042.png``). Thumbnails live in the cache and can be made
 again. Several windows, processes or users with a folder each may work at once. This module draws nothing: it is given
 finished pictures.
 """
@@ -11,13 +11,13 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from studio import media, paths
 from studio.errors import MediaError
-from studio.gallery.folder import TRASH, Changes, Item, item_of, walk
+from studio.gallery.folder import TRASH, Changes, Item, Seen, item_of, look_at, walk
 from studio.gallery.index import Index
 from studio.media.files import explained
 from studio.recipe import Recipe
@@ -72,21 +72,51 @@ class Gallery:
         """
         encoded = media.encode_image(image, suffix, recipe=recipe, alpha=alpha, icc=icc, composite=composite, include_recipe=include_recipe)
         path = media.create_exclusive(self.folder, self._free_names(recipe.model.name, suffix), encoded.data)
-        header = media.inspect_image(encoded.data, name=path.name)
-        try:
-            self._index.store(path.name, header)
-        except MediaError as error:
-            _log.warning("saved, and will be listed later: %s", error)
-        item = item_of(path, self.folder, header)
+        item = self._enter(path, Seen(media.inspect_image(encoded.data, name=path.name)))
         self._try_thumbnail(item, image, alpha)
         return replace(item, note=encoded.note)
+
+    def add_film(self, path: Path, recipe: Recipe, *, choose: Callable[[Path], object] | None = None) -> Item:
+        """Take in a film that was made in the gallery's folder under a hidden name, under the next free number of its model.
+
+        A description of the same name that ends in ``.json`` (of a spritesheet) comes along.
+
+        Args:
+            path: The film, whole.
+            recipe: How it was made; the file holds it already.
+            choose: Told the name before the film gets it.
+
+        Returns:
+            The new item. Files that the gallery does not list (zipped frames) are described all the same.
+
+        Raises:
+            MediaError: The film is gone, damaged, or cannot be renamed.
+        """
+        names = self._free_names(recipe.model.name, path.suffix)
+        target = next(self.folder / name for name in names if not (self.folder / name).exists())
+        if choose is not None:
+            choose(target)
+        beside = path.with_suffix(".json")
+        if beside.exists():
+            with media.atomic_write(target.with_suffix(".json")) as file:
+                file.write(beside.read_bytes().replace(path.name.encode(), target.name.encode()))
+            beside.unlink()
+        moved = media.move_exclusive(path, self.folder, [target.name])
+        if moved.suffix == ".zip":
+            status = moved.stat()
+            header = media.Header(0, 0, "ZIP", moved.name, media.hash_file(moved), recipe)
+            return replace(item_of(moved, self.folder, Seen(header)), size_bytes=status.st_size)
+        item = self._enter(moved, look_at(moved))
+        with contextlib.suppress(MediaError):
+            self.thumbnail(item.id)
+        return item
 
     def items(self, query: str = "", *, starred: bool = False, offset: int = 0, limit: int | None = None) -> list[Item]:
         """List pictures, newest first; files that came, went or were renamed outside are seen.
 
         Args:
             query: Words that must all occur in name, model, source or tags; ``model:pomona``, ``seed:42``, ``tag:blue``,
-                ``is:starred`` look in one place; quotes keep blanks: ``tag:"deep sea"``.
+                ``is:starred``, ``is:film`` look in one place; quotes keep blanks: ``tag:"deep sea"``.
             starred: Only pictures with a star.
             offset: Skip so many.
             limit: Give at most so many; None gives all.
@@ -125,26 +155,38 @@ class Gallery:
         Raises:
             MediaError: The picture is gone, or its recipe is unusable (the sentence says why).
         """
-        header = media.inspect_image(self.item(id).path)
+        header = look_at(self.item(id).path).header
         if header.recipe_error:
             raise MediaError(f"{header.name}: {header.recipe_error}")
         return header.recipe
 
     def thumbnail(self, id: str) -> Path:
-        """Give the path of a small WebP of the picture (longest side 256 pixels), made when it is missing.
+        """Give the path of a small WebP of the picture, or of a frame of the film (longest side 256 pixels), made when it is missing.
 
         Raises:
             MediaError: The picture is gone or damaged.
         """
         item = self.item(id)
         path = self._thumbnail_path(item.sha256)
-        if not path.exists():
+        if not path.exists() and item.is_film:
+            self._write_thumbnail(path, self.poster(id), None)
+        elif not path.exists():
             picture = media.read_image(item.path)
             if picture.sha256 != item.sha256:
                 self.sync()
                 path = self._thumbnail_path(picture.sha256)
             self._write_thumbnail(path, picture.image, picture.alpha)
         return path
+
+    def poster(self, id: str) -> media.ImageArray:
+        """Give the frame that stands for a film, uint8 ``[H, W, 3 or 4]``: one a third into it.
+
+        Raises:
+            MediaError: The film is gone or damaged.
+        """
+        item = self.item(id)
+        with contextlib.closing(media.read_film(item.path, start=item.seconds / 3)) as frames:  # type: ignore[type-var]
+            return next(frames).image
 
     def star(self, id: str, on: bool = True) -> Item:
         """Set or clear the star of a picture; give the picture as it is now."""
@@ -194,7 +236,7 @@ class Gallery:
         source = self.folder / TRASH / trashed
         moved = media.move_exclusive(source, self.folder / PurePosixPath(trashed).parent, media.numbered_names(source.name))
         name = moved.relative_to(self.folder).as_posix()
-        self._index.store(name, media.inspect_image(moved))
+        self._index.store(name, look_at(moved))
         return self.item(name)
 
     def trashed(self) -> list[str]:
@@ -209,6 +251,14 @@ class Gallery:
             with explained(self.folder / TRASH / name), contextlib.suppress(FileNotFoundError):
                 (self.folder / TRASH / name).unlink()
         return len(names)
+
+    def _enter(self, path: Path, seen: Seen) -> Item:
+        """List a file that was just written."""
+        try:
+            self._index.store(path.relative_to(self.folder).as_posix(), seen)
+        except MediaError as error:
+            _log.warning("saved, and will be listed later: %s", error)
+        return item_of(path, self.folder, seen)
 
     def _refresh(self) -> bool:
         """Bring the index up to date when a folder changed; tell whether there is a folder at all."""

@@ -9,6 +9,7 @@ from studio.gallery.folder import clean
 _WORD = re.compile(r'(?:(?P<key>[a-z]+):)?(?:"(?P<quoted>[^"]*)"|(?P<plain>\S+))', re.IGNORECASE)
 _KEYS = ("model:", "seed:", "tag:", "is:")
 _MAX_WORDS = 20
+_IS = {"starred": "starred", "film": "seconds > 0", "picture": "seconds = 0"}
 
 
 def condition(query: str, starred: bool) -> tuple[str, list[str]]:
@@ -31,8 +32,8 @@ def condition(query: str, starred: bool) -> tuple[str, list[str]]:
         elif key == "model":
             parts.append(r"words LIKE ? ESCAPE '\' AND casefold(model) LIKE ? ESCAPE '\'")
             values += [f"%{pattern}%"] * 2
-        elif key == "is" and text == "starred":
-            parts.append("starred")
+        elif key == "is" and text in _IS:
+            parts.append(_IS[text])
         else:
             parts.append(r"(words LIKE ? ESCAPE '\' OR tags LIKE ? ESCAPE '\')")
             values += [f"%{key}:{pattern}%" if key else f"%{pattern}%"] * 2

@@ -37,12 +37,17 @@ _BLOCK = 1 << 20
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` only when all of it is on the disk.
 
     The folder is made when it is missing. The bytes go to a temporary file in the same folder; leaving the block
     flushes, syncs and renames it. When anything fails, in the block or after it, the temporary file is removed and
     ``path`` is as it was.
+
+    Args:
+        path: The file.
+        sync: False trusts the system to put the bytes on the disk in time: for many files whose hashes are kept elsewhere,
+            so that one that a power cut spoiled is found out. The end of the process costs nothing either way.
 
     Yields:
         A binary file, writable and seekable.
@@ -53,6 +58,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(path)
     with explained(target), _part_file(target) as (file, part):
         yield file
+        if not sync:
+            file.close()
+            part.replace(target)
+            return
         _finish(file)
         part.replace(target)
         sync_folder(target.parent)

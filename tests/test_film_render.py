@@ -1,0 +1,237 @@
+"""Laws of drawing films: a frame depends on the recipe and its number alone, frames are kept safe, and previews come first."""
+
+import itertools
+import json
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from films import film_recipe, toy_engine
+from toys import save_toy, toy_stylegan2
+
+import studio
+from studio.errors import MediaError, RecipeError
+from studio.film_render import FilmRender, Look, find_sound, keep_sound, refer_to, render_frames
+from studio.film_render.store import DamagedFrameError, FrameStore, is_running, working_in
+from studio.media.mixing import mix_sounds
+from studio.media.sounds import read_sound
+from studio.recipe import Noise, Recipe
+from studio.recipe_film import Keyframe, Lane, SoundRef
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    engine = toy_engine(tmp_path_factory.mktemp("models"))
+    yield engine
+    engine.close()
+
+
+def pictures(recipe, engine, **more):
+    return [frame.image for frame in render_frames(recipe, engine=engine, **more)]
+
+
+def test_every_frame_is_the_picture_of_its_moment(engine):
+    film = FilmRender(film_recipe(), engine=engine)
+    assert film.count == 12
+    for index in (0, 5, 11):
+        still = film.timelines[0].still(index)
+        assert np.array_equal(film.frame(index), engine.render(still))
+
+
+def test_neither_order_nor_selection_changes_a_frame(engine):
+    whole = pictures(film_recipe(), engine)
+    assert len({image.tobytes() for image in whole}) > 6
+    for index in (11, 3, 3, 0):
+        assert np.array_equal(pictures(film_recipe(), engine, indices=[index])[0], whole[index])
+    assert np.array_equal(pictures(film_recipe(), engine, indices=[12 + 4])[0], whole[4])
+
+
+def test_frames_keep_their_place_in_batches_of_one_shape(engine, monkeypatch):
+    calls = []
+    film = FilmRender(film_recipe(seconds=0.25), engine=engine)
+    (cell,) = film._cells
+    shapes = replace(cell, batch=4, call=lambda ws, **more: (calls.append(ws.clone()), cell.call(ws, **more))[1])
+    film._cells, film._batch = [shapes], 4
+    whole = [image for _, image in film.raws(range(6))]
+    assert [len(ws) for ws in calls] == [4, 4]
+    calls.clear()
+    assert np.array_equal(next(film.raws([5]))[1], whole[5])
+    assert [len(ws) for ws in calls] == [4]
+
+
+def test_frames_whose_noise_differs_do_not_share_it(engine):
+    lanes = (Lane("noise.strength", (Keyframe(0.0, 0.0), Keyframe(0.2, 5.0))),)
+    recipe = film_recipe(seconds=0.25, noise=Noise(mode="random", seed=3))
+    recipe = replace(recipe, film=replace(recipe.film, lanes=lanes))
+    film = FilmRender(recipe, engine=engine)
+    film._cells, film._batch = [replace(film._cells[0], batch=4)], 4
+    for index, image in film.raws(range(6)):
+        assert np.abs(image.astype(int) - engine.render(film.timelines[0].still(index))).max() <= 1
+
+
+def test_a_picture_is_no_film():
+    with pytest.raises(RecipeError, match="is a picture, not a film"):
+        render_frames(Recipe())
+
+
+def test_the_public_name_streams_frames_without_keeping_them(engine):
+    frames = studio.render_frames(film_recipe(), engine=engine)
+    first = next(frames)
+    assert (first.index, first.total, first.image.shape, first.image.dtype.name) == (0, 12, (16, 16, 3), "uint8")
+    frames.close()
+
+
+@pytest.mark.parametrize(("look", "shape"), [(Look(), (48, 48)), (Look(64, 32), (32, 64)), (Look(32, 64, "crop"), (64, 32))])
+def test_frames_come_in_the_size_asked_for(engine, look, shape):
+    recipe = film_recipe(size=48)
+    assert next(render_frames(recipe, look=look, engine=engine)).image.shape == (*shape, 3)
+
+
+def test_films_side_by_side_are_the_films_themselves(engine):
+    both = [film_recipe(), film_recipe(model="other"), film_recipe(seconds=3.0, fps="5")]
+    film = FilmRender(both, look=Look(columns=2), engine=engine)
+    sheet = film.frame(7)
+    assert sheet.shape == (32, 32, 3) and film.count == 12
+    assert np.array_equal(sheet[:16, :16], FilmRender(both[0], engine=engine).frame(7))
+    assert np.array_equal(sheet[:16, 16:], FilmRender(both[1], engine=engine).frame(7))
+
+
+def test_a_look_that_cannot_be_is_refused():
+    for wrong in ({"width": 100}, {"fit": "melt"}, {"width": 0, "height": 5}, {"columns": 0}, {"ground": (0, 0, 300)}):
+        with pytest.raises(RecipeError):
+            Look(**wrong)
+    assert Look.from_dict(json.loads(json.dumps(Look(64, 48, "mirror", (1, 2, 3)).to_dict()))) == Look(64, 48, "mirror", (1, 2, 3))
+
+
+def test_a_model_with_transparency_keeps_it(tmp_path):
+    save_toy(tmp_path, "toy", toy_stylegan2(16, img_channels=4))
+    engine = toy_engine(tmp_path)
+    assert next(render_frames(film_recipe(), engine=engine)).image.shape == (16, 16, 4)
+    engine.close()
+
+
+def test_leaving_the_loop_ends_the_work(engine):
+    done = engine.models.load("toy").network
+    before = FilmRender(film_recipe(seconds=10), engine=engine)
+    drawn = before.raws(range(before.count))
+    next(drawn)
+    drawn.close()
+    assert done is engine.models.load("toy").network and engine.preview(film_recipe()).shape == (16, 16, 3)
+
+
+def test_films_step_back_while_somebody_looks_and_go_on_afterwards(engine):
+    film = FilmRender(film_recipe(), engine=engine)
+    slow = replace(film._cells[0], call=lambda ws, **more: (time.sleep(0.05), film_call(ws, **more))[1])
+    film_call = film._cells[0].call
+    film._cells = [slow]
+    recipe, stop, frames = film_recipe(), threading.Event(), []
+    asked = itertools.takewhile(lambda _: not stop.is_set(), itertools.count())
+    thread = threading.Thread(target=lambda: [frames.append(index) for index, _ in film.raws(asked)])
+    thread.start()
+    wait_until(lambda: len(frames) > 3)
+    before = len(frames)
+    for _ in range(8):
+        engine.preview(recipe)
+        time.sleep(0.01)
+    during = len(frames) - before
+    wait_until(lambda: len(frames) > before + during + 3)
+    stop.set()
+    thread.join()
+    assert during <= 4
+
+
+def wait_until(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "nothing happened"
+        time.sleep(0.005)
+
+
+def test_stored_frames_come_back_and_survive_a_new_start(tmp_path, engine):
+    store = FrameStore(tmp_path / "frames", 12)
+    assert store.begin({"model": "a"}) and store.done == 0
+    images = pictures(film_recipe(), engine)
+    for index in (0, 1, 5):
+        store.add(index, images[index])
+    again = FrameStore(tmp_path / "frames", 12)
+    assert again.begin({"model": "a"}) and again.done == 3 and again.hashes() == store.hashes()
+    assert list(again.missing()) == [2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert np.array_equal(again.read(5), images[5])
+
+
+def test_frames_made_otherwise_are_not_mixed(tmp_path):
+    store = FrameStore(tmp_path / "frames", 3)
+    store.begin({"device": "cpu"})
+    store.add(0, np.zeros((4, 4, 3), np.uint8))
+    other = FrameStore(tmp_path / "frames", 3)
+    assert not other.begin({"device": "cuda"}) and other.done == 0 and not list((tmp_path / "frames").rglob("*.png"))
+
+
+def test_damaged_missing_and_half_listed_frames_are_made_again(tmp_path):
+    store = FrameStore(tmp_path / "frames", 5)
+    store.begin({})
+    for index in range(5):
+        store.add(index, np.full((4, 4, 3), index, np.uint8))
+    files = sorted((tmp_path / "frames").rglob("*.png"))
+    files[1].write_bytes(files[1].read_bytes()[:-3])
+    files[2].unlink()
+    log = tmp_path / "frames" / "frames.log"
+    log.write_bytes(log.read_bytes()[:-20])
+    again = FrameStore(tmp_path / "frames", 5)
+    again.begin({})
+    assert list(again.missing()) == [1, 2, 4]
+    again.add(4, np.full((4, 4, 3), 4, np.uint8))
+    assert log.read_text().splitlines()[-1].startswith("4 ") and len(log.read_text().splitlines()) == 5
+    files[0].write_bytes(b"other")
+    with pytest.raises(DamagedFrameError):
+        again.read(0)
+    assert list(again.missing()) == [0, 1, 2]
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path):
+    with working_in(tmp_path / "frames"):
+        owner = tmp_path / "frames" / "owner.json"
+        entry = json.loads(owner.read_text())
+        assert is_running(entry) and not is_running({**entry, "began": 5.0}) and not is_running({**entry, "pid": 2**31 - 1})
+        owner.write_text(json.dumps({**entry, "host": "elsewhere"}))
+        with pytest.raises(MediaError, match="is being made already"), working_in(tmp_path / "frames", "a.mp4"):
+            raise AssertionError
+    assert not owner.exists()
+
+
+def test_sounds_are_kept_and_found_by_what_is_in_them(tmp_path):
+    file = tmp_path / "beat.wav"
+    tone(file, 0.5)
+    ref = keep_sound(file, "My beat.wav")
+    assert ref.name == "My beat.wav" and ref.is_heard
+    file.rename(tmp_path / "elsewhere.wav")
+    assert find_sound(ref).read_bytes() == (tmp_path / "elsewhere.wav").read_bytes()
+    assert find_sound(refer_to(tmp_path / "elsewhere.wav"), [tmp_path / "elsewhere.wav"]) == tmp_path / "elsewhere.wav"
+    with pytest.raises(MediaError, match="lost\\.wav is not here any more"):
+        find_sound(SoundRef("lost.wav", "0" * 64))
+
+
+def tone(path, seconds, value=0.25):
+    import wave
+
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 48_000, 0, "NONE", ""))
+        out.writeframes(np.full(round(seconds * 48_000), value * 32767).astype("<i2").tobytes())
+
+
+def test_several_sounds_are_mixed_each_from_its_own_moment(tmp_path):
+    tone(tmp_path / "a.wav", 1.0, 0.25)
+    tone(tmp_path / "b.wav", 1.0, 0.5)
+    mix_sounds([(tmp_path / "a.wav", 0.5), (tmp_path / "b.wav", -0.25)], 1.5, tmp_path / "mix.wav")
+    y, sr = read_sound(tmp_path / "mix.wav")
+    assert sr == 48_000 and y.shape == (2, 72_000)
+    levels = [float(y[0, round(second * sr)]) for second in (0.1, 0.4, 0.7, 1.4)]
+    assert levels == pytest.approx([0.25, 0.75, 0.5, 0.0], abs=1e-3)
+
+
+def test_the_view_of_a_picture_is_applied_to_stills_too(engine):
+    recipe = replace(film_recipe(), film=None)
+    bright = replace(recipe, view=replace(recipe.view, flash=1.0))
+    assert engine.render(bright).mean() > engine.render(recipe).mean() + 50
