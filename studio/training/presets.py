@@ -24,7 +24,8 @@ TRANSLATORS = translator_presets.TRANSLATORS
 FAMILIES = (*families.FAMILIES, *TRANSLATORS)
 
 FIXED_FIELDS = (
-    "family", "data", "target", "film_rate", "resolution", "img_channels", "crop", "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
+    "family", "data", "target", "film_rate", "resolution", "img_channels", "crop",
+    "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
     "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
 )  # fmt: skip
 """What a run cannot change once it has started."""
