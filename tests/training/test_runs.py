@@ -146,3 +146,24 @@ def test_a_forecast_in_a_process_of_its_own_tells_speed_and_memory(settings: Set
     assert found.kimg == 1000.0
     with pytest.raises(StudioError, match="no such folder"):
         runs.measure(dataclasses.replace(settings, data=("/nowhere",)), tmp_path / "scratch", stopped=threading.Event())
+
+
+def test_a_run_outlives_the_studio_that_began_it_and_a_kill_loses_only_what_was_not_saved(settings: Settings, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(settings.to_json())
+    studio = f"from studio.training import runs, settings; runs.begin(settings.Settings.from_json(open({str(plan)!r}).read()))"
+    source = Path(runs.__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", studio], check=True, env={**os.environ, "PYTHONPATH": str(source)})
+    folder = RunFolder(Path(settings.folder))
+    wait(folder, "running")
+    held = presence.holder(folder)
+    assert held is not None, "the studio is gone, the run is not"
+    runs.save_now(folder, patience=30)
+    saved = int(folder.states()[-1].stem.removeprefix("state-"))
+    psutil.Process(held.pid).kill()
+    log = wait(folder, "interrupted")
+    runs.begin(dataclasses.replace(settings, kimg=(saved * 4 + 8) / 1000))
+    wait(folder, "finished")
+    ticks = runs.Log(folder).update()[len(log.ticks) :]
+    assert ticks[0].message.startswith("continues at")
+    assert ticks[0].step >= saved
