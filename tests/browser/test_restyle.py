@@ -6,6 +6,7 @@ from real_studio import real_context
 
 from studio.gallery import Gallery
 from studio.media import read_image, write_image
+from studio.restyle import read_mask
 
 WAIT = 60_000
 FULL = ".studio-viewer[data-quality=full]"
@@ -154,3 +155,28 @@ def test_nothing_of_restyle_is_cut_off(visit, photo, size):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= size[0]
         assert box["y"] + box["height"] <= size[1]
+
+
+def test_strokes_a_second_style_and_a_painted_mask_reach_the_saved_recipe(studio, visit, photo):
+    person = visit()
+    dropped(person, photo)
+    tab = person.page.locator("#studio-restyle")
+    box = tab.get_by_label("Stroke size, as a number")
+    box.fill("2")
+    box.press("Enter")
+    quiet(person)
+    for label in ("Mix with", "Then"):
+        tab.get_by_label(label).select_option(index=1)
+        quiet(person)
+    tab.get_by_text("Brush", exact=True).click()
+    frame = person.page.locator("#studio-restyle .studio-viewer").bounding_box()
+    x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+    person.page.mouse.move(x, y)
+    person.page.mouse.down()
+    person.page.mouse.move(x + 40, y + 10, steps=4)
+    person.page.mouse.up()
+    quiet(person)
+    wishes = Gallery(studio.ctx.settings.pictures).recipe(saved(person, studio).id).restyle
+    assert wishes.texture_scale == 2 and len(wishes.mix) == 1 and len(wishes.then) == 1
+    mask = read_mask(wishes.mask)
+    assert mask.max() == 255 and mask.min() == 0 and (mask > 0).mean() < 0.5
