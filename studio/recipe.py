@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from studio.errors import RecipeError
 from studio.recipe_codec import Bounds, bounds_of, declare, decode, encode, parse_object
-from studio.recipe_film import Film, parse_rate
+from studio.recipe_film import MAX_SECONDS, Film, parse_rate
 from studio.recipe_latent import SEED_ROW_STEP, Latent, pack_floats, unpack_floats
 
 __all__ = [
@@ -145,6 +145,9 @@ class Restyle:
     mix: tuple[StyleShare, ...] = declare((), "more styles, mixed in by share", max_length=4)
     then: tuple[ModelRef, ...] = declare((), "styles that are applied to the result, one after another", max_length=4)
     norm_mode: str = declare("published", "batch norm as the published tool runs it, or in eval mode", choices=("published", "eval"))
+    flicker: float = declare(0.8, "of a film: how steady it is kept; 0 restyles every frame for itself", low=0.0, high=1.0)
+    start: float = declare(0.0, "of a film: where in it to begin, in seconds", low=0.0, high=MAX_SECONDS)
+    end: float | None = declare(None, "of a film: where in it to end, in seconds; its own end if left out", low=0.0, high=MAX_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def _run(
     strip_pixels: int | None,
 ) -> Steps[Image]:
     """Run the network on a picture at the picture's own size, the way that fits."""
-    parts = _parts(forward)
+    parts = fast_parts(forward)
     itemsize = 4 if parts is None else parts.dtype.itemsize
     plan = memory.plan(net, *image.shape[:2], max_memory=max_memory, itemsize=itemsize, in_pieces=gain != 1)
     if note is not None and plan.note:
@@ -235,7 +235,7 @@ def _no_grad(steps: Any) -> Steps[None]:
         yield share
 
 
-def _parts(forward: Forward | None) -> Parts | None:
+def fast_parts(forward: Forward | None) -> Parts | None:
     """Return the pieces that a fast path is made of, if it has any."""
     way = getattr(forward, "way", forward)
     if not hasattr(way, "stages") or not hasattr(way, "closing"):
