@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import psutil
+import torch
 
 from studio.training import presets
 from studio.training.settings import Settings
@@ -41,10 +42,16 @@ def forecast(settings: Settings, *, steps: int = 4) -> Forecast:
     for step in range(WARM_UP_STEPS, WARM_UP_STEPS + steps):
         trainer.step(StepRandom(settings.seed, 0, step), Clock(step, 0, 0.0))
     speed = steps * trainer.images_per_step / (time.monotonic() - started)
-    memory = (psutil.Process().memory_info().rss - before) / 2**30
+    memory = _memory_used(before)
     kimg = settings.kimg if settings.kimg is not None else speed * presets.require(settings.minutes) * 60 / 1000
     minutes = kimg * 1000 / speed / 60
     return Forecast(speed, max(memory, 0.0), kimg, minutes, describe(settings, kimg))
+
+
+def _memory_used(before: int) -> float:
+    """Return the gigabytes in use since ``before`` (bytes of this process): on a GPU the most that its memory held."""
+    on_device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return float(on_device or psutil.Process().memory_info().rss - before) / 2**30
 
 
 def describe(settings: Settings, kimg: float) -> str:

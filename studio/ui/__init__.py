@@ -4,6 +4,7 @@ How to add a tab ``names``:
 
 1. ``studio/ui/names.py`` with ``TITLE = "Names"`` and ``build(ctx: Context) -> Handles`` (a frozen dataclass of what it created), called
    inside the tab. If it needs Gradio events it also has ``wire(ctx, handles)``. Add ``"names"`` to ``app.TABS``; nothing else has to know.
+   With ``LOCAL_ONLY = True`` public servers leave it out.
 2. ``studio/ui/widgets/names.js``, put on the page with ``widget("names", label=..., server_functions=[...])``. It fills
    ``element.querySelector(".studio-widget")`` and ends with ``studio.mounted(element)``. Gradio mounts a tab when it is first opened.
    A child with class ``studio-stage`` (left) and one with ``studio-side`` (right column, scrolls alone) get the frame's layout on
