@@ -80,13 +80,18 @@ class Work:
         """Do the work; every step is one turn. Yields the share that is done, returns the finished picture."""
         if self.options.strength <= 0:
             return finish(self.image, self.alpha, self.image, self.options)
+        result = yield from self.translation()
+        return finish(self.image, self.alpha, result, self.options)
+
+    def translation(self) -> Steps[ImageArray]:
+        """Do the networks' part of the work and return its result, ``[H, W, 3]``, which is not blended with the picture yet."""
         count, results = len(self.cast.all), list[tuple[ImageArray, float]]()
         for done, (loaded, share) in enumerate(self.cast.mixed):
             results.append(((yield from self._one(loaded, self.image, done, count)), share))
         result = mix(results)
         for done, loaded in enumerate(self.cast.then, len(results)):
             result = yield from self._one(loaded, result, done, count)
-        return finish(self.image, self.alpha, result, self.options)
+        return result
 
     def _one(self, loaded: Loaded, image: ImageArray, done: int, count: int) -> Steps[ImageArray]:
         """Translate a picture with one model."""

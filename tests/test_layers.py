@@ -28,6 +28,7 @@ LAYERS = (
         "anchors",
         "export",
         "film_render",
+        "film_restyle",
         "jobs",
     },
     {"cli", "ui", "__main__"},

@@ -1,13 +1,24 @@
 """Restyled films: what holds them together from frame to frame, what is kept of them, and what becomes of sound and times."""
 
 import itertools
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from toys import toy_translator
+from film_synthesis import packets, write_tone
+from toys import save_toy, toy_translator
 
+from studio import media
+from studio.engine import Engine
+from studio.errors import MediaError, RecipeError
+from studio.film_restyle import RestyleExport, estimate, restyle_frames
 from studio.models.common import build
+from studio.recipe import Recipe, Restyle, StyleShare
 from studio.restyle import films, frozen
 from studio.restyle.geometry import image_to_img
 from studio.restyle.motion import find_motion, lightness, warped_error
@@ -149,3 +160,160 @@ def test_what_is_uncovered_is_not_mixed_with_what_covered_it():
     made = list(steady((Pair(frame, frame) for frame in frames), 1.0))
     trail = made[2][20:44, 10:22].astype(int) - frames[2][20:44, 10:22]
     assert np.abs(trail).mean() < 6
+
+
+@pytest.fixture
+def painter(tmp_path):
+    """A toy translator in a file, and an engine that holds it."""
+    path = save_toy(tmp_path / "models", "painter", toy_translator())
+    engine = Engine(compilers=False)
+    yield path, engine, engine.open(path).ref
+    engine.close()
+
+
+def film_file(path, frames, *, rate=12, sound=None, times=None):
+    """A film of the given frames, with a tone beside it."""
+    spoken = None if sound is None else media.Sound(sound, mode="copy")
+    if times is None:
+        media.write_film(path, frames, rate=rate, sound=spoken)
+    else:
+        shown = [
+            media.FilmFrame(k, time, after - time, image)
+            for k, (image, time, after) in enumerate(zip(frames, times, times[1:], strict=False))
+        ]
+        media.write_film(path, shown, rate=None, sound=spoken)
+    return path
+
+
+def made(recipe, source, path, engine, **wishes):
+    export = RestyleExport(recipe, source, path, path.parent / "frames", engine=engine, reserve_bytes=0, **wishes)
+    steps = list(export.steps())
+    return export.result, steps
+
+
+def images(path):
+    return [frame.image for frame in media.read_film(path)]
+
+
+def test_a_restyled_film_keeps_frames_length_and_sound_and_says_how_it_was_made(painter, tmp_path):
+    _, engine, ref = painter
+    source = film_file(tmp_path / "pan.mp4", pan(24), sound=write_tone(tmp_path / "tone.m4a", 2.0))
+    recipe = Recipe(model=ref, restyle=Restyle(flicker=0.8, strength=0.9), studio="1")
+    saved, steps = made(recipe, source, tmp_path / "out.mp4", engine)
+    before, after = media.probe_film(source), media.probe_film(saved.film.path)
+    assert (after.frames, after.rate, after.width, after.height) == (24, 12, 96, 64)
+    assert abs(after.duration - before.duration) <= 1 / before.rate
+    assert packets(saved.film.path) == packets(source), "the sound is the same, bit for bit"
+    assert after.recipe.restyle == Restyle(flicker=0.8, strength=0.9, source_name="pan.mp4", source_sha256=media.hash_file(source))
+    assert "composite" in str(after.marks).lower()
+    assert {step.phase for step in steps} == {"looking", "drawing", "encoding"} and steps[-1].done == steps[-1].total == 24
+    assert not (tmp_path / "frames").exists()
+
+
+def test_flicker_control_at_least_halves_the_error_and_the_report_agrees(painter, tmp_path):
+    _, engine, ref = painter
+    frames = pan(24)
+    for k, frame in enumerate(frames):
+        frame[:20, 70:][(k % 3) * 6 :][:6] = 255 * (k % 2)
+    source = film_file(tmp_path / "pan.mp4", frames)
+    originals = images(source)
+    errors = {}
+    for flicker in (0.0, 0.8):
+        saved, _ = made(Recipe(model=ref, restyle=Restyle(flicker=flicker)), source, tmp_path / f"{flicker}.mp4", engine)
+        errors[flicker] = film_error(Pair(a, b) for a, b in zip(originals, images(saved.film.path), strict=True))
+        assert (saved.before == saved.after) == (flicker == 0)
+        assert 0 < saved.after <= saved.before
+    assert errors[0.8] <= errors[0.0] / 2
+    assert saved.after <= saved.before / 2 and "without control" in saved.words
+
+
+def test_frames_with_their_own_times_keep_them_and_a_range_is_cut_exactly(painter, tmp_path):
+    _, engine, ref = painter
+    times = [Fraction(t, 100) for t in (0, 10, 15, 40, 50, 90, 95, 100)]
+    source = film_file(tmp_path / "own.mp4", pan(7), times=times)
+    recipe = Recipe(model=ref, restyle=Restyle(flicker=0.5))
+    saved, _ = made(recipe, source, tmp_path / "out.mp4", engine)
+    kept = [frame.time for frame in media.read_film(saved.film.path)]
+    assert kept == [frame.time for frame in media.read_film(source)] and media.probe_film(saved.film.path).is_variable
+    plain = film_file(tmp_path / "plain.mp4", pan(12), rate=12)
+    cut, _ = made(Recipe(model=ref, restyle=Restyle(start=0.25, end=0.75)), plain, tmp_path / "cut.mp4", engine)
+    assert cut.film.frames == 6 and cut.film.duration == Fraction(1, 2)
+    assert media.probe_film(cut.film.path).recipe.restyle.start == 0.25
+
+
+def test_an_export_that_was_left_goes_on_with_the_frames_that_are_there(painter, tmp_path):
+    _, engine, ref = painter
+    frames = [*pan(8, 1), *pan(8, 2)]
+    source, recipe = film_file(tmp_path / "two.mp4", frames), Recipe(model=ref)
+    whole, _ = made(recipe, source, tmp_path / "whole.mp4", engine)
+    for stop_at in (5, 11):
+        left = RestyleExport(recipe, source, tmp_path / "again.mp4", tmp_path / "kept", engine=engine, reserve_bytes=0)
+        with closing(left.steps()) as steps:
+            next(step for step in steps if step.phase == "drawing" and step.done == stop_at)
+    again = RestyleExport(recipe, source, tmp_path / "again.mp4", tmp_path / "kept", engine=engine, reserve_bytes=0)
+    drawn = [step.done for step in again.steps() if step.phase == "drawing"]
+    assert drawn == [12, 13, 14, 15, 16]
+    assert again.result.film.sha256 == whole.film.sha256
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from studio.engine import Engine
+from studio.film_restyle import RestyleExport
+from studio.recipe import Recipe
+model, source, folder = map(Path, sys.argv[1:])
+engine = Engine(compilers=False)
+export = RestyleExport(Recipe(model=engine.open(model).ref), source, folder / "out.mp4", folder / "frames", engine=engine, reserve_bytes=0)
+for step in export.steps():
+    print(step.phase, step.done, flush=True)
+"""
+
+
+def test_a_film_that_was_killed_goes_on_and_is_as_if_nothing_had_happened(painter, tmp_path):
+    model, engine, ref = painter
+    source = film_file(tmp_path / "pan.mp4", pan(12))
+    words = [sys.executable, "-c", KILLED, str(model), str(source), str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.split() == ["drawing", "4"]:
+                process.kill()
+    assert process.returncode == -signal.SIGKILL and not (tmp_path / "out.mp4").exists()
+    again, steps = made(Recipe(model=ref), source, tmp_path / "out.mp4", engine)
+    assert min(step.done for step in steps if step.phase == "drawing") > 4
+    whole, _ = made(Recipe(model=ref), source, tmp_path / "whole" / "out.mp4", engine)
+    assert again.film.sha256 == whole.film.sha256
+
+
+def test_chains_mixtures_and_transparency_go_through_films_too(painter, tmp_path):
+    _, engine, ref = painter
+    other = engine.open(save_toy(tmp_path / "models", "other", toy_translator(seed=3))).ref
+    frames = [np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)]) for frame in pan(4)]
+    source = tmp_path / "clear.webp"
+    media.write_film(source, frames, rate=10)
+    recipe = Recipe(model=ref, restyle=Restyle(mix=(StyleShare(other, 0.5),), then=(other,), texture_scale=2.0))
+    saved, _ = made(recipe, source, tmp_path / "out.webp", engine)
+    shown = images(saved.film.path)
+    assert len(shown) == 4 and all((image[..., 3] == 128).all() for image in shown)
+    assert [frame.image.shape for frame in restyle_frames(recipe, source, engine=engine)] == [(64, 96, 4)] * 4
+
+
+def test_an_estimate_tells_length_sound_time_and_room_before_anything_is_made(painter, tmp_path):
+    _, engine, ref = painter
+    source = film_file(tmp_path / "pan.mp4", pan(24), sound=write_tone(tmp_path / "tone.m4a", 2.0))
+    found = estimate(Recipe(model=ref, restyle=Restyle(start=1.0)), source, engine=engine)
+    assert (found.frames, found.length, found.width, found.height, found.has_sound) == (12, 1.0, 96, 64, True)
+    assert found.seconds > 0 and found.disk_bytes > 12 * 64 * 96
+
+
+def test_what_is_no_film_or_no_range_of_it_is_said_in_one_sentence(painter, tmp_path):
+    _, engine, ref = painter
+    source = film_file(tmp_path / "pan.mp4", pan(6))
+    (tmp_path / "page.mp4").write_bytes(b"<html>")
+    with pytest.raises(MediaError, match=r"page\.mp4"):
+        RestyleExport(Recipe(model=ref), tmp_path / "page.mp4", tmp_path / "out.mp4", tmp_path / "f", engine=engine)
+    with pytest.raises(MediaError, match="after the end"):
+        RestyleExport(Recipe(model=ref, restyle=Restyle(start=9.0)), source, tmp_path / "out.mp4", tmp_path / "f", engine=engine)
+    seeds = engine.open(save_toy(tmp_path / "models", "seeds")).ref
+    with pytest.raises(RecipeError, match="Choose a translator"):
+        list(RestyleExport(Recipe(model=seeds), source, tmp_path / "out.mp4", tmp_path / "f", engine=engine, reserve_bytes=0).steps())
