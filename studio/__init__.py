@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from studio.checkpoints import load
     from studio.export import export_film
     from studio.film_render import render_frames
+    from studio.film_restyle import restyle_frames
     from studio.render import render
     from studio.restyler import restyle
 
-__all__ = ["Recipe", "__version__", "errors", "export_film", "latents", "load", "render", "render_frames", "restyle"]
+__all__ = ["Recipe", "__version__", "errors", "export_film", "latents", "load", "render", "render_frames", "restyle", "restyle_frames"]
 
 _FUNCTIONS = {
     "load": "studio.checkpoints",
     "render": "studio.render",
     "restyle": "studio.restyler",
     "render_frames": "studio.film_render",
+    "restyle_frames": "studio.film_restyle",
     "export_film": "studio.export",
 }
 """Functions of the public API and their homes, which import torch and are therefore imported when first asked for."""

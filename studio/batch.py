@@ -1,15 +1,14 @@
-"""Restyle many files: find the pictures, skip what is done, write each result as it comes, name what failed.
+"""Restyle many files: find the pictures and films, skip what is done, write each result as it comes, name what failed.
 
-Progress is data: :func:`run` yields an outcome for each file. This is *not* how one picture is restyled (``engine.py``), and
-films are not among the files: their frames want more than pictures do.
+Progress is data: :func:`run` yields an outcome for each file. This is *not* how one picture (``engine.py``) or one film
+(``film_restyle``) is restyled.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,9 @@ import numpy as np
 
 from studio import media
 from studio.errors import MediaError, RecipeError, StudioError
+from studio.export import frames_folder
+from studio.film_restyle import RestyleExport, film_suffix
+from studio.film_restyle.export import ANIMATIONS
 from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 """What counts as a picture in a folder; files that are named themselves are opened whatever they are called."""
-LONGEST_ANIMATION = 10_000
-"""Frames on the grid that the times of an animation lie on."""
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".mts", ".apng")
+"""What counts as a film in a folder."""
+PHASES = {"looking": (0.0, 0.03), "drawing": (0.03, 0.87), "encoding": (0.9, 0.1)}
+"""Where each phase of a film begins, and about which share of the time it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +66,24 @@ class Order:
 
 
 def find_sources(inputs: Sequence[Path], out: Path, model: str) -> list[Source]:
-    """List the pictures among files and folders, folders with everything below them, and name their results.
+    """List the pictures and films among files and folders, folders with everything below them, and name their results.
 
     A result is called like its picture and the model, in the folders that the picture was in.
 
     Raises:
-        RecipeError: A file or folder does not exist, or there is no picture in any of them.
+        RecipeError: A file or folder does not exist, or there is nothing to restyle in any of them.
     """
     found: list[tuple[Path, Path]] = []
     for path in inputs:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES + FILM_SUFFIXES and file.is_file())
             found += [(file, out / file.parent.relative_to(path)) for file in inside if not _is_below(file, out, path)]
         elif path.exists():
             found.append((path, out))
         else:
-            raise RecipeError(f"{path} does not exist. Name pictures, or folders of pictures.")
+            raise RecipeError(f"{path} does not exist. Name pictures, films, or folders of them.")
     if not found:
-        raise RecipeError("There is no picture in this folder. Pictures are PNG, JPEG, WebP, GIF, TIFF and BMP files.")
+        raise RecipeError("There is no picture and no film in this folder. Pictures are PNG, JPEG, WebP, GIF, TIFF and BMP files.")
     names = [f"{file.stem}-{model}" for file, _ in found]
     places = [(folder, name) for (_, folder), name in zip(found, names, strict=True)]
     shared = {place for place in places if places.count(place) > 1} if len(set(places)) < len(places) else set()
@@ -90,7 +94,9 @@ def find_sources(inputs: Sequence[Path], out: Path, model: str) -> list[Source]:
 
 
 def _is_below(file: Path, out: Path, folder: Path) -> bool:
-    """Say whether a file is one of our results, where they are written into the folder that is restyled."""
+    """Say whether a file is one of our results, where they are written into the folder that is restyled, or a frame of one."""
+    if any(part.startswith(".") and part.endswith(".frames") for part in file.relative_to(folder).parts):
+        return True
     return out.resolve() != folder.resolve() and out.resolve() in file.resolve().parents
 
 
@@ -131,11 +137,15 @@ def run(
 def _one(
     engine: Engine, source: Source, order: Order, progress: Callable[[float], None] | None, should_stop: Callable[[], bool] | None
 ) -> Outcome:
-    header = media.inspect_image(source.path)
+    header = media.inspect_media(source.path)
     wishes = replace(order.recipe.restyle or Restyle(), source_name=header.name[:200], source_sha256=header.sha256)
-    recipe = replace(order.recipe, restyle=wishes)
-    is_moving = header.format in ("GIF", "WEBP", "PNG") and media.is_film(source.path) and media.probe_film(source.path).frames > 1
-    suffix = ".webp" if is_moving else order.suffix
+    facts = media.probe_film(source.path) if media.is_film(source.path) else None
+    if facts is not None and (facts.frames > 1 or facts.container not in ANIMATIONS):
+        recipe = replace(order.recipe, restyle=wishes)
+        return _film(engine, source, replace(order, recipe=recipe), film_suffix(facts), progress, should_stop)
+    plain = Restyle()
+    recipe = replace(order.recipe, restyle=replace(wishes, flicker=plain.flicker, start=plain.start, end=plain.end))
+    suffix = order.suffix
     done = None if order.again else _done(source.folder, f"{source.name}{suffix}", recipe)
     if done is not None:
         return Outcome(source, done, is_skipped=True)
@@ -144,9 +154,6 @@ def _one(
     def draw(image: ImageArray, alpha: ImageArray | None, tell: Callable[[float], None] | None) -> ImageArray:
         return engine.restyle(recipe, image, alpha, max_memory=order.max_memory, progress=tell, should_stop=should_stop, note=notes.append)
 
-    if is_moving:
-        path = _animation(source, recipe, order, draw, progress)
-        return Outcome(source, path, notes=tuple(dict.fromkeys(notes)))
     picture = media.read_image(source.path)
     image = draw(picture.image, None if suffix in (".jpg", ".jpeg") else picture.alpha, progress)
     encoded = media.encode_image(image, suffix, recipe=recipe, icc=picture.icc, include_recipe=order.include_recipe)
@@ -165,7 +172,7 @@ def _done(folder: Path, name: str, recipe: Recipe) -> Path | None:
         if not path.is_file():
             return None
         try:
-            made = media.inspect_image(path).recipe
+            made = media.inspect_media(path).recipe
         except MediaError:
             continue
         if made is None or replace(made, studio=recipe.studio) == recipe:
@@ -173,35 +180,40 @@ def _done(folder: Path, name: str, recipe: Recipe) -> Path | None:
     return None
 
 
-def _animation(
+def _film(
+    engine: Engine,
     source: Source,
-    recipe: Recipe,
     order: Order,
-    draw: Callable[[ImageArray, ImageArray | None, Callable[[float], None] | None], ImageArray],
+    suffix: str,
     progress: Callable[[float], None] | None,
-) -> Path:
-    """Restyle every frame of an animation and write an animated WebP with the same times."""
-    facts = media.probe_film(source.path)
-    durations = [frame.duration for frame in media.read_film(source.path)]
-    tick = _common(durations)
-    if sum(durations) / tick > LONGEST_ANIMATION:
-        raise MediaError(f"{source.path.name} lasts too long for an animation. Cut it into shorter parts.")
-    path = _free(source.folder, f"{source.name}.webp")
-    with media.FilmWriter(path, rate=1 / tick, recipe=recipe, composite=True, include_recipe=order.include_recipe) as writer:
-        for frame, duration in zip(media.read_film(source.path), durations, strict=True):
-            alpha = np.ascontiguousarray(frame.image[..., 3]) if frame.image.shape[2] == 4 else None
-            image = draw(np.ascontiguousarray(frame.image[..., :3]), alpha, None)
-            for _ in range(round(duration / tick)):
-                writer.write(image)
+    should_stop: Callable[[], bool] | None,
+) -> Outcome:
+    """Restyle a film; interrupted, the next run goes on with the frames that are there."""
+    from studio.restyle.picture import CancelledError
+
+    name = f"{source.name}{suffix}"
+    done = None if order.again else _done(source.folder, name, order.recipe)
+    if done is not None:
+        return Outcome(source, done, is_skipped=True)
+    path = _free(source.folder, name)
+    export = RestyleExport(
+        order.recipe,
+        source.path,
+        path,
+        frames_folder(path),
+        engine=engine,
+        max_memory=order.max_memory,
+        include_recipe=order.include_recipe,
+    )
+    with closing(export.steps()) as steps:  # type: ignore[type-var]
+        for step in steps:
+            if should_stop is not None and should_stop():
+                raise CancelledError("Cancelled.")
             if progress is not None:
-                progress((frame.index + 1) / max(1, facts.frames))
-    return path
-
-
-def _common(durations: Sequence[Fraction]) -> Fraction:
-    """Return the longest time that every duration is a multiple of."""
-    below = math.lcm(*(duration.denominator for duration in durations))
-    return Fraction(math.gcd(*(int(duration * below) for duration in durations)), below)
+                begin, share = PHASES[step.phase]
+                progress(begin + share * step.done / max(1, step.total))
+    result = export.result
+    return Outcome(source, path, notes=tuple(note for note in (*result.notes, result.words) if note))
 
 
 def _free(folder: Path, name: str) -> Path:
@@ -219,10 +231,19 @@ def contact_sheet(outcomes: Sequence[Outcome], *, cell: int = 320, most: int = 4
     for outcome in outcomes:
         if outcome.result is None or len(pairs) == most:
             continue
-        before, after = (media.read_image(path) for path in (outcome.source.path, outcome.result))
-        small = [media.thumbnail(media.flatten(picture.image, picture.alpha), cell // 2) for picture in (before, after)]
+        small = [media.thumbnail(_glance(path), cell // 2) for path in (outcome.source.path, outcome.result)]
         small[1] = media.resize(small[1], small[0].shape[1], small[0].shape[0])
         pairs.append(np.hstack(small))
     if not pairs:
         raise MediaError("There is nothing to show on a contact sheet, because no picture could be restyled.")
     return media.contact_sheet(pairs, cell=cell)
+
+
+def _glance(path: Path) -> ImageArray:
+    """Return a picture, or the first frame of a film, ``[H, W, 3]``."""
+    if not media.is_film(path):
+        picture = media.read_image(path)
+        return media.flatten(picture.image, picture.alpha)
+    with closing(media.read_film(path)) as frames:  # type: ignore[type-var]
+        image = next(iter(frames)).image
+    return media.flatten(image[..., :3], image[..., 3] if image.shape[2] == 4 else None)

@@ -100,9 +100,8 @@ def test_every_frame_of_an_animation_is_restyled_and_keeps_its_time(model, tmp_p
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:], duration=[100, 200, 100], loop=0)
     studio("restyle", model, tmp_path / "film.gif", "--out", tmp_path / "out")
     before, after = (list(media.read_film(path)) for path in (tmp_path / "film.gif", tmp_path / "out" / "film-painter.webp"))
-    assert sum(frame.duration for frame in after) == sum(frame.duration for frame in before) == Fraction(4, 10)
-    assert after[0].image.shape[:2] == (16, 24)
-    assert np.array_equal(after[1].image, after[2].image) and not np.array_equal(after[0].image, after[1].image)
+    assert [frame.duration for frame in after] == [frame.duration for frame in before] == [Fraction(n, 10) for n in (1, 2, 1)]
+    assert after[0].image.shape[:2] == (16, 24) and not np.array_equal(after[0].image, after[1].image)
     assert "done already" in studio("restyle", model, tmp_path / "film.gif", "--out", tmp_path / "out").output
 
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from film_synthesis import packets, write_tone
 from toys import save_toy, toy_translator
+from typer.testing import CliRunner
 
 from studio import media
+from studio.cli import app
 from studio.engine import Engine
 from studio.errors import MediaError, RecipeError
 from studio.film_restyle import RestyleExport, estimate, restyle_frames
@@ -317,3 +319,28 @@ def test_what_is_no_film_or_no_range_of_it_is_said_in_one_sentence(painter, tmp_
     seeds = engine.open(save_toy(tmp_path / "models", "seeds")).ref
     with pytest.raises(RecipeError, match="Choose a translator"):
         list(RestyleExport(Recipe(model=seeds), source, tmp_path / "out.mp4", tmp_path / "f", engine=engine, reserve_bytes=0).steps())
+
+
+def studio(*words, code=0):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def test_the_command_takes_films_among_pictures_and_folders_and_skips_what_is_done(tmp_path):
+    model = save_toy(tmp_path / "models", "painter", toy_translator())
+    folder = tmp_path / "in"
+    (folder / "clips").mkdir(parents=True)
+    film_file(folder / "clips" / "pan.mp4", pan(6), sound=write_tone(tmp_path / "tone.m4a", 0.5))
+    (folder / "broken.mov").write_bytes(b"no film")
+    media.write_film(folder / "moving.gif", pan(3), rate=10)
+    media.create_exclusive(folder, ["photo.png"], media.encode_image(pan(1)[0], ".png").data)
+    words = ("restyle", model, folder, "--out", tmp_path / "out", "--flicker", "0.5", "--end", "0.4", "--sheet")
+    result = studio(*words, code=3)
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert names == {"clips/pan-painter.mp4", "moving-painter.webp", "photo-painter.png", "contact-sheet.png"}
+    assert "broken.mov" in result.stderr and "without control" in result.stderr
+    done = media.probe_film(tmp_path / "out" / "clips" / "pan-painter.mp4")
+    assert (done.frames, done.sound.codec, done.recipe.restyle.flicker, done.recipe.restyle.end) == (5, "aac", 0.5, 0.4)
+    assert media.inspect_media(tmp_path / "out" / "photo-painter.png").recipe.restyle.end is None
+    assert studio(*words, code=3).output.count("was done already") == 3

@@ -1,4 +1,4 @@
-"""The command ``studio restyle``: pictures and folders of pictures, each at its own size. Films will have a place here too."""
+"""The command ``studio restyle``: pictures, films, and folders of them, each at its own size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def restyle(
     model: Annotated[str, typer.Argument(help="An installed translator, or a model file; with --recipe it may be left out.")],
-    inputs: Annotated[list[Path] | None, typer.Argument(help="Pictures, and folders of pictures.", show_default=False)] = None,
+    inputs: Annotated[list[Path] | None, typer.Argument(help="Pictures, films, and folders of them.", show_default=False)] = None,
     out: common.Out = Path("out"),
     strength: Annotated[float | None, typer.Option("--strength", help="How much of the style: 0 is the photo, 1 all of it.")] = None,
     strength_space: Annotated[
@@ -51,6 +51,9 @@ def restyle(
     mix: Annotated[list[str] | None, typer.Option("--mix", help="Another translator with its share of the mixture: `monet:0.5`.")] = None,
     then: Annotated[list[str] | None, typer.Option("--then", help="A translator that is applied to the result.")] = None,
     norm: Annotated[str | None, typer.Option("--norm", help="Batch norm: published (as the published tool runs it) or eval.")] = None,
+    flicker: Annotated[float | None, typer.Option("--flicker", help="How steady films are kept, 0 to 1; 0.8 if left out.")] = None,
+    start: Annotated[float | None, typer.Option("--start", help="Where to begin in a film, in seconds.")] = None,
+    end: Annotated[float | None, typer.Option("--end", help="Where to end in a film, in seconds.")] = None,
     max_memory: Annotated[str | None, typer.Option("--max-memory", help="Most memory to use: `2GB`, `500MB`.")] = None,
     sheet: Annotated[bool, typer.Option("--sheet", help="Write a contact sheet of before and after.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Make what is done already once more.")] = False,
@@ -62,9 +65,9 @@ def restyle(
     ] = None,
     device: common.Device = "auto",
 ) -> None:
-    """Redraw pictures in the style of a translator, each at its own size.
+    """Redraw pictures and films in the style of a translator, each at its own size.
 
-    Results are written as they come; what an earlier run made is skipped. Files that fail are named at the end, and the exit
+    Results are written as they come; what an earlier run made is skipped, and a film that it did not finish goes on. Files that fail are named at the end, and the exit
     code is then 3 (1 when nothing could be made).
 
     For example:
@@ -76,6 +79,8 @@ def restyle(
     * `studio restyle monet huge.tif --max-memory 4GB --texture-scale 2`
 
     * `studio restyle monet photo.jpg --mix cezanne:0.4 --then ink`
+
+    * `studio restyle monet clip.mp4 --flicker 0.8 --start 2 --end 12`
 
     * `studio restyle --recipe paintings/holiday-monet.png other.jpg`
     """
@@ -95,6 +100,9 @@ def restyle(
         mask=_mask(mask),
         mask_feather=mask_feather,
         norm_mode=norm,
+        flicker=flicker,
+        start=start,
+        end=end,
     )
     engine = common.make_engine(device)
     engine.models.max_models = max(engine.models.max_models, 1 + len(mix or wishes.mix) + len(then or wishes.then))
@@ -155,17 +163,21 @@ def _model_and_inputs(first: str, others: list[Path], base: Recipe) -> tuple[str
     if base.model.name and Path(first).exists() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES:
         return None, [Path(first), *others]
     if not others:
-        raise RecipeError("No photo was given. Name pictures, or a folder of pictures, after the model.")
+        raise RecipeError("No photo was given. Name pictures, films, or a folder of them, after the model.")
     return first, others
 
 
 def _pixels(sources: list[Source]) -> int:
-    """Count the pixels of all files that can be opened."""
-    from studio.media import inspect_image
+    """Count the pixels of all files that can be opened; a film has those of all its frames."""
+    from studio.media import inspect_image, is_film, probe_film
 
     total = 0
     for source in sources:
         try:
+            if is_film(source.path):
+                facts = probe_film(source.path)
+                total += facts.width * facts.height * facts.frames
+                continue
             header = inspect_image(source.path)
         except StudioError:
             continue

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from studio.errors import RecipeError
-from studio.recipe import MAX_JSON_BYTES, Blend, Latent, Recipe
+from studio.recipe import MAX_FILM_JSON_BYTES, Blend, Latent, Recipe, from_json
 
 MAX_SEEDS = 100_000
 
@@ -131,21 +131,21 @@ def parse_place(text: str | None, classes: Sequence[tuple[int, float]] = ()) -> 
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from a JSON file or from a picture that the studio made.
+    """Read a recipe from a JSON file, or from a picture or film that the studio made.
 
     Raises:
         RecipeError: The file is missing, or holds no recipe.
-        MediaError: It is neither JSON nor a picture.
+        MediaError: It is neither JSON nor a picture or film.
     """
     if not path.is_file():
         raise RecipeError(f"{path} does not exist or is no file. Name a recipe (.json) or a picture that the studio made.")
     if path.suffix.lower() == ".json":
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise RecipeError(f"{path.name} is longer than {MAX_JSON_BYTES // 1024} KB, which no recipe of the studio is.")
-        return Recipe.from_json(path.read_bytes())
-    from studio.media import read_image
+        if path.stat().st_size > MAX_FILM_JSON_BYTES:
+            raise RecipeError(f"{path.name} is longer than {MAX_FILM_JSON_BYTES >> 20} MB, which no recipe of the studio is.")
+        return from_json(path.read_bytes(), MAX_FILM_JSON_BYTES)
+    from studio.media import inspect_media
 
-    picture = read_image(path)
+    picture = inspect_media(path)
     if picture.recipe is None:
         reason = picture.recipe_error or "It was not made by the studio, or was saved without its recipe."
         raise RecipeError(f"{path.name} holds no recipe. {reason}")
@@ -158,4 +158,4 @@ def checked(recipe: Recipe) -> Recipe:
     Raises:
         RecipeError: One is not.
     """
-    return Recipe.from_json(recipe.to_json())
+    return from_json(recipe.to_json(), MAX_FILM_JSON_BYTES)
