@@ -15,7 +15,7 @@ from toys import save_toy, toy_translator
 from typer.testing import CliRunner
 
 from studio import media
-from studio.cli import app
+from studio.cli import app, values
 from studio.engine import Engine
 from studio.errors import MediaError, RecipeError
 from studio.film_restyle import RestyleExport, estimate, restyle_frames
@@ -344,3 +344,4 @@ def test_the_command_takes_films_among_pictures_and_folders_and_skips_what_is_do
     assert (done.frames, done.sound.codec, done.recipe.restyle.flicker, done.recipe.restyle.end) == (5, "aac", 0.5, 0.4)
     assert media.inspect_media(tmp_path / "out" / "photo-painter.png").recipe.restyle.end is None
     assert studio(*words, code=3).output.count("was done already") == 3
+    assert values.read_recipe(tmp_path / "out" / "clips" / "pan-painter.mp4") == done.recipe

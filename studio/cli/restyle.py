@@ -67,8 +67,8 @@ def restyle(
 ) -> None:
     """Redraw pictures and films in the style of a translator, each at its own size.
 
-    Results are written as they come; what an earlier run made is skipped, and a film that it did not finish goes on. Files that fail are named at the end, and the exit
-    code is then 3 (1 when nothing could be made).
+    Results are written as they come; what an earlier run made is skipped, and a film that it did not finish goes on. Files that
+    fail are named at the end, and the exit code is then 3 (1 when nothing could be made).
 
     For example:
 
