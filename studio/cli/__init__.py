@@ -1,4 +1,4 @@
-"""The command line: ``studio app | generate | mix | restyle | import | models | train | bench``.
+"""The command line: ``studio app | generate | mix | restyle | film | jobs | import | models | train | bench``.
 
 One file per group of commands: ``pictures`` (generate, mix), ``restyle``, ``library`` (import, models), ``training`` (train),
 ``service`` (app, bench);
@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from studio._version import __version__
-from studio.cli import library, pictures, restyle, service, training
+from studio.cli import film, jobs, library, pictures, restyle, service, training
 from studio.errors import StudioError
 
 EXIT_REFUSED = 1
@@ -63,6 +63,8 @@ def _common(
 service.register_app(app)
 pictures.register(app)
 restyle.register(app)
+film.register(app)
+jobs.register(app)
 library.register(app)
 training.register(app)
 service.register_bench(app)
