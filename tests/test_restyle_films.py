@@ -4,6 +4,7 @@ import itertools
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from fractions import Fraction
 
@@ -19,6 +20,8 @@ from studio.cli import app, values
 from studio.engine import Engine
 from studio.errors import MediaError, RecipeError
 from studio.film_restyle import RestyleExport, estimate, restyle_frames
+from studio.gallery import Gallery
+from studio.jobs import JobQueue
 from studio.models.common import build
 from studio.recipe import Recipe, Restyle, StyleShare
 from studio.restyle import films, frozen
@@ -345,3 +348,28 @@ def test_the_command_takes_films_among_pictures_and_folders_and_skips_what_is_do
     assert media.inspect_media(tmp_path / "out" / "photo-painter.png").recipe.restyle.end is None
     assert studio(*words, code=3).output.count("was done already") == 3
     assert values.read_recipe(tmp_path / "out" / "clips" / "pan-painter.mp4") == done.recipe
+
+
+def test_a_restyled_film_is_a_job_that_outlives_a_stop_and_comes_to_the_gallery(painter, tmp_path):
+    _, engine, ref = painter
+    source = film_file(tmp_path / "pan.mp4", pan(12), sound=write_tone(tmp_path / "tone.m4a", 1.0))
+    recipe = Recipe(model=ref, restyle=Restyle(flicker=0.6))
+    queue = JobQueue(tmp_path / "jobs", engine, reserve_bytes=0)
+    job = queue.add_restyle(recipe, source, pictures=tmp_path / "pictures")
+    assert (job.state, job.title, job.total) == ("waiting", "pan.mp4, painter", 12)
+    source.unlink()
+    queue.start()
+    while queue.get(job.id).done < 3:
+        time.sleep(0.01)
+    queue.close()
+    assert queue.get(job.id).state in ("waiting", "done")
+    later = JobQueue(tmp_path / "jobs", engine, reserve_bytes=0)
+    later.start()
+    done = later.wait(job.id)
+    later.close()
+    assert done.state == "done" and "without control" in done.note, done
+    item = Gallery(tmp_path / "pictures").items()[0]
+    found = media.probe_film(item.path)
+    assert item.is_film and found.frames == 12 and found.sound is not None
+    assert found.recipe.restyle == Restyle(flicker=0.6, source_name="pan.mp4", source_sha256=found.recipe.restyle.source_sha256)
+    assert not [path for path in (tmp_path / "jobs" / job.id).rglob("*") if path.suffix in (".mp4", ".png")]

@@ -219,7 +219,8 @@ class RestyleExport:
                 flicker.add(frame, image)
                 yield Step("encoding", frame.index + 1, clip.count)
         notes = [clip.note, *drawing.notes, writer.saved.note]
-        self._result = Saved(writer.saved, *flicker.means(), tuple(dict.fromkeys(note for note in notes if note)))
+        result = Saved(writer.saved, *flicker.means(), tuple(dict.fromkeys(note for note in notes if note)))
+        self._result = replace(result, film=replace(writer.saved, note=" ".join(filter(None, (*result.notes, result.words)))))
 
     def _check_room(self, store: FrameStore) -> None:
         """Stop before the disk is full, not when it is."""

@@ -30,7 +30,7 @@ class Job:
         id: A short word, also the name of its folder.
         title: For people.
         state: One of :data:`STATES`.
-        phase: While it runs: ``hearing``, ``drawing`` or ``encoding``.
+        phase: While it runs: ``hearing`` or ``looking``, ``drawing``, ``encoding``.
         done: Frames that are finished in this phase.
         total: Frames in all.
         seconds_left: An estimate, or None.
@@ -97,7 +97,7 @@ class Job:
             left = "" if self.seconds_left is None else f", {_duration(self.seconds_left)} left"
             return f"{self.phase} {self.done} of {self.total}{left}"
         if self.state == "running":
-            return "listening to the sound" if self.phase == "hearing" else "starting"
+            return {"hearing": "listening to the sound", "looking": "looking through the film"}.get(self.phase, "starting")
         if self.state == "paused" and self.done:
             return f"paused at {self.done} of {self.total}"
         return self.state

@@ -22,11 +22,13 @@ from studio.film_render import Look, keep_sound
 from studio.film_render.drawing import Recipes, film_of, side_by_side
 from studio.film_render.sounds import Given, find_sounds
 from studio.gallery import Gallery
+from studio.jobs import restyling
 from studio.jobs.job import ENDED, Job, JobError, recipes_to_json, wishes_to_json
 from studio.jobs.table import Table
 from studio.jobs.worker import Workshop
 from studio.media import KINDS, FilmFormat, available_kinds
 from studio.media.encoding_kinds import check_rate
+from studio.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -106,25 +108,44 @@ class JobQueue:
             keep_sound(path)
         for cell in cells:
             find_sounds(film_of(cell))
-        if sum(job.state == "waiting" for job in self._table.list(visitor or None)) >= MAX_WAITING:
-            raise JobError(f"{MAX_WAITING} films wait already. Let some be made first.")
-        place = Path(out).absolute() if out is not None else None
-        folder = None if place is not None else Path(pictures).absolute() if pictures is not None else paths.pictures_folder().absolute()
+        self._check_room(visitor)
+        named = title or f"{cells[0].model.name or 'film'}, {film.seconds:g} s"
+        return self._enter(secrets.token_hex(6), cells, wishes, film.count, title=named, pictures=pictures, out=out, visitor=visitor)
+
+    def add_restyle(
+        self,
+        recipe: Recipe,
+        source: str | os.PathLike[str],
+        *,
+        format: FilmFormat | None = None,
+        pictures: str | os.PathLike[str] | None = None,
+        out: str | os.PathLike[str] | None = None,
+        include_recipe: bool = True,
+        title: str = "",
+        visitor: str = "",
+    ) -> Job:
+        """Order a film to be restyled; it is kept with the job until the result is there.
+
+        Args:
+            recipe: A translator and how it is used: ``restyle`` with ``flicker``, ``start`` and ``end``.
+            source: The film.
+            format: How the result is encoded; by default as suits the film, its sound and its transparency.
+            pictures: As for :meth:`add`, and so are the others.
+            out: A file to write instead.
+            include_recipe: Put the recipe into the film.
+            title: For people; by default the film and the model.
+            visitor: Whose it is.
+
+        Raises:
+            StudioError: The source is no film, the range is empty, or too many films wait.
+        """
+        self._check_room(visitor)
         id = secrets.token_hex(6)
-        self._table.add(
-            id=id,
-            title=title or f"{cells[0].model.name or 'film'}, {film.seconds:g} s",
-            state="waiting",
-            total=film.count,
-            recipes=recipes_to_json(cells),
-            wishes=wishes_to_json(wishes),
-            pictures=None if folder is None else str(folder),
-            out=None if place is None else str(place),
-            visitor=visitor,
-            created=time.time(),
-        )
-        self._wake()
-        return self._table.get(id)
+        signed, chosen, clip = restyling.take_in(recipe, source, self.folder(id), format)
+        wishes = Wishes(chosen, include_recipe=include_recipe)
+        _check_format(wishes, clip.facts.rate)
+        named = title or f"{clip.facts.name}, {recipe.model.name}"
+        return self._enter(id, (signed,), wishes, clip.about, title=named, pictures=pictures, out=out, visitor=visitor)
 
     def list(self, visitor: str | None = None) -> list[Job]:
         """Give all jobs, or those of one visitor: running, waiting in order, paused, then what has ended, newest first."""
@@ -222,6 +243,40 @@ class JobQueue:
         if self._workshop is not None:
             self._workshop.look()
         return was
+
+    def _check_room(self, visitor: str) -> None:
+        if sum(job.state == "waiting" for job in self._table.list(visitor or None)) >= MAX_WAITING:
+            raise JobError(f"{MAX_WAITING} films wait already. Let some be made first.")
+
+    def _enter(
+        self,
+        id: str,
+        recipes: tuple[Recipe, ...],
+        wishes: Wishes,
+        total: int,
+        *,
+        title: str,
+        pictures: str | os.PathLike[str] | None,
+        out: str | os.PathLike[str] | None,
+        visitor: str,
+    ) -> Job:
+        """Put a job at the end of the list."""
+        place = Path(out).absolute() if out is not None else None
+        folder = None if place is not None else Path(pictures).absolute() if pictures is not None else paths.pictures_folder().absolute()
+        self._table.add(
+            id=id,
+            title=title,
+            state="waiting",
+            total=total,
+            recipes=recipes_to_json(recipes),
+            wishes=wishes_to_json(wishes),
+            pictures=None if folder is None else str(folder),
+            out=None if place is None else str(place),
+            visitor=visitor,
+            created=time.time(),
+        )
+        self._wake()
+        return self._table.get(id)
 
     def _wake(self) -> None:
         if self._workshop is not None:

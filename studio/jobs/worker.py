@@ -19,7 +19,9 @@ from pathlib import Path
 from studio.engine import Engine
 from studio.errors import MediaError, StudioError
 from studio.export import DiskFullError, Export, Step
+from studio.film_restyle import RestyleExport
 from studio.gallery import Gallery
+from studio.jobs import restyling
 from studio.jobs.job import Job, JobError
 from studio.jobs.table import Table
 from studio.media import ImageArray, SavedFilm, atomic_write, encode_webp, hash_file, thumbnail
@@ -133,15 +135,7 @@ class Workshop:
     def _make(self, job: Job) -> str:
         """Go through the steps of a film; give what it was asked to do before the end, "" when it is done."""
         folder = self._folder_of(job.id)
-        export = Export(
-            job.recipes,
-            self._target(job),
-            folder / "frames",
-            wishes=job.wishes,
-            engine=self._engine,
-            reserve_bytes=self._reserve,
-            on_saved=lambda saved: self._publish(job, saved),
-        )
+        export = self._export(job, folder)
         report = _Report(self._table, job, folder)
         looked = 0.0
         with contextlib.closing(export.steps()) as steps:  # type: ignore[type-var]
@@ -155,7 +149,31 @@ class Workshop:
                     request = self._request(job)
                     if request:
                         return request
+        restyling.drop_source(folder)
         return ""
+
+    def _export(self, job: Job, folder: Path) -> Export | RestyleExport:
+        """Make the work of a job ready."""
+
+        def publish(saved: SavedFilm) -> None:
+            self._publish(job, saved)
+
+        target, frames = self._target(job), folder / "frames"
+        if not restyling.is_restyled(job):
+            return Export(
+                job.recipes, target, frames, wishes=job.wishes, engine=self._engine, reserve_bytes=self._reserve, on_saved=publish
+            )
+        return RestyleExport(
+            job.recipes[0],
+            restyling.kept_source(folder),
+            target,
+            frames,
+            format=job.format,
+            engine=self._engine,
+            include_recipe=job.wishes.include_recipe,
+            reserve_bytes=self._reserve,
+            on_saved=publish,
+        )
 
     def _request(self, job: Job) -> str:
         try:
@@ -190,6 +208,7 @@ class Workshop:
             if hash_file(job.result) == job.sha256:
                 self._target(job).unlink(missing_ok=True) if job.out is None else None
                 shutil.rmtree(self._folder_of(job.id) / "frames", ignore_errors=True)
+                restyling.drop_source(self._folder_of(job.id))
                 return True
         return False
 
