@@ -28,6 +28,10 @@ def _stylegan2(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, 
 
 
 def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    if settings.discriminator == "strided":
+        return "dcgan-discriminator", picture(settings, c_dim, img_channels)
+    if settings.discriminator:
+        raise TrainingError(f"discriminator={settings.discriminator!r} is not known. Use strided, or leave it out.")
     return "stylegan2-discriminator", picture(settings, c_dim, img_channels)
 
 

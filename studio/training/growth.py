@@ -6,7 +6,6 @@ beside the old entrance (Karras et al. 2018, "Progressive Growing of GANs", sect
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,10 +80,13 @@ def read_start(start_from: str) -> dict[str, Tensor]:
 
 def grow(G: nn.Module, G_ema: nn.Module, D: nn.Module, tensors: Mapping[str, Tensor]) -> Fade | None:
     """Fill the three networks from a state; return what fades in when they are finer than the state's by one block."""
-    for network, prefix in ((G, "G"), (G_ema, "G_ema"), (D, "D")):
+    for network, prefix in ((G, "G"), (G_ema, "G_ema")):
         adopt(network, tensors, prefix)
-    discriminator = cast(StyleGAN2Discriminator, D)
-    finest = discriminator.img_resolution
+    if not isinstance(D, StyleGAN2Discriminator):
+        _adopt_strided(D, tensors)
+        return None
+    adopt(D, tensors, "D")
+    finest = D.img_resolution
     if f"D/b{finest}.fromrgb.weight" in tensors:
         return None
     if f"D/b{finest // 2}.fromrgb.weight" not in tensors:
@@ -92,6 +94,23 @@ def grow(G: nn.Module, G_ema: nn.Module, D: nn.Module, tensors: Mapping[str, Ten
     for network in (G, G_ema):
         nn.init.zeros_(network.get_parameter(f"synthesis.b{finest}.torgb.weight"))
     return restore_fade(tensors, f"D/b{finest // 2}.fromrgb")
+
+
+def _adopt_strided(D: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fill a discriminator without a skip for its entrance, layers counted from the last one; what does not fit starts afresh."""
+    own = D.state_dict()
+    old = {name[2:]: value for name, value in tensors.items() if name.startswith("D/")}
+    more = _layers(own) - _layers(old)
+    for name, value in old.items():
+        prefix, number, *rest = name.split(".")
+        name = ".".join([prefix, str(int(number) + more), *rest]) if prefix == "layers" else name
+        if name in own and own[name].shape == value.shape:
+            own[name] = value
+    D.load_state_dict(own)
+
+
+def _layers(state: Mapping[str, Tensor]) -> int:
+    return len({name.split(".")[1] for name in state if name.startswith("layers.")})
 
 
 def restore_fade(tensors: Mapping[str, Tensor], prefix: str) -> Fade | None:

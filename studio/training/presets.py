@@ -26,7 +26,7 @@ FAMILIES = (*families.FAMILIES, *TRANSLATORS)
 FIXED_FIELDS = (
     "family", "data", "target", "film_rate", "resolution", "img_channels", "crop",
     "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
-    "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
+    "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "discriminator", "seed",
 )  # fmt: skip
 """What a run cannot change once it has started."""
 

@@ -92,6 +92,8 @@ class Settings:
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""
     style_mixing: float | None = None
+    discriminator: str = ""
+    """Of a StyleGAN: its own ("") or ``strided``, plain strided convolutions: several times as many pictures in a CPU's hour."""
     noise: bool = True
     """Whether a StyleGAN2 gets random grain in every layer. Without it a short run learns drawing where it would learn grain."""
     blur_init_sigma: float | None = None

@@ -177,3 +177,20 @@ def test_without_noise_a_network_is_trained_and_kept_still(make: Make) -> None:
     tensors = run(make("stylegan2", noise=False))
     strengths = [value for name, value in tensors.items() if name.startswith(("G/", "G_ema/")) and name.endswith("noise_strength")]
     assert strengths and not any(value.any() for value in strengths)
+
+
+def test_a_stylegan2_learns_from_a_strided_discriminator_and_grows_with_it(make: Make) -> None:
+    small = make("stylegan2", folder="coarse", discriminator="strided")
+    coarse = run(small)
+    assert_learned(small, coarse)
+    finer = presets.resolve(make("stylegan2", folder="fine", discriminator="strided", resolution=16, start_from=small.folder))
+    trainer = presets.build_trainer(finer)
+    trainer.begin()
+    fine = trainer.state()[0]
+    assert torch.equal(fine["D/out.weight"], coarse["D/out.weight"])
+    assert torch.equal(fine["G/synthesis.b8.conv1.weight"], coarse["G/synthesis.b8.conv1.weight"])
+
+
+def test_an_unknown_discriminator_is_refused(make: Make) -> None:
+    with pytest.raises(TrainingError, match="'huge' is not known"):
+        presets.build_trainer(presets.resolve(make("stylegan2", discriminator="huge")))
