@@ -32,7 +32,7 @@ LOOK_EVERY = 50
 """Frames between two looks at how full the disk is."""
 MAX_REPAIRS = 3
 MOST_PAIRS, PAIR_EVERY = 8, 24
-"""Flicker is measured on one pair of neighbours in so many frames, because each costs two more runs of the network."""
+"""Flicker is measured on one pair of neighbours in so many frames (two pairs at least), because each costs two more runs."""
 FRAME_SHARE = 0.7
 """Estimate of a stored frame's bytes per byte of pixels."""
 SECONDS_PER_PIXEL = 6e-7
@@ -244,10 +244,10 @@ class _Flicker:
 
     def __init__(self, drawing: FilmDrawing) -> None:
         self._drawing = drawing
-        count, cuts = drawing.clip.count, set(drawing.clip.cuts)
-        pairs = min(MOST_PAIRS, max(1, count // PAIR_EVERY))
-        places = [1 + int((count - 1) * (k + 0.5) / pairs) for k in range(pairs)] if count > 1 else []
-        self._seconds = {place for place in places if place not in cuts}
+        cuts = set(drawing.clip.cuts)
+        comparable = [index for index in range(1, drawing.clip.count) if index not in cuts]
+        pairs = min(len(comparable), MOST_PAIRS, max(2, len(comparable) // PAIR_EVERY))
+        self._seconds = {comparable[int(len(comparable) * (k + 0.5) / pairs)] for k in range(pairs)}
         self._last: tuple[FilmFrame, ImageArray] | None = None
         self._before, self._after = list[float](), list[float]()
 
@@ -262,7 +262,7 @@ class _Flicker:
                 self._before.append(warped_error(motion, *plain))
             else:
                 self._before.append(self._after[-1])
-        self._last = (original, finished) if original.index + 1 in self._seconds else None
+        self._last = (original, finished)
 
     def means(self) -> tuple[float | None, float | None]:
         """Return the mean error before and after, or None where nothing could be compared."""
