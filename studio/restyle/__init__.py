@@ -2,6 +2,7 @@
 
 ``picture.py`` is the way in, ``memory.py`` decides how, ``streaming.py`` runs a residual network over strips exactly, ``parts.py``
 says what it is run by, ``frozen.py`` fixes statistics, ``controls.py`` and ``masks.py`` blend the result with its photo.
+For films ``shots.py`` finds cuts, ``films.py`` holds statistics for a shot, ``motion.py`` and ``steadying.py`` smooth along the motion.
 """
 
 from studio.restyle.controls import blend_weight, finish, mix, network_part
