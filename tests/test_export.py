@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -209,3 +210,34 @@ def test_the_recipe_stays_out_when_asked(tmp_path, engine):
     export = Export(film_recipe(), tmp_path / "a.mp4", tmp_path / "frames", wishes=Wishes(include_recipe=False), engine=engine)
     list(export.steps())
     assert probe_film(tmp_path / "a.mp4").recipe is None
+
+
+def grown_by(tmp_path, n):
+    """Make a film of ``n`` frames at 64 pixels, and give the megabytes that the process gained since frame 200."""
+    import psutil
+
+    engine = toy_engine(tmp_path / "models", resolution=64, width=2)
+    recipe = film_recipe(seconds=n / 120, fps="120")
+    process, before, most = psutil.Process(), 0, 0
+    export = Export(recipe, tmp_path / "a.mp4", tmp_path / "frames", engine=engine)
+    for step in export.steps():
+        if step.done % 100 == 0:
+            memory = process.memory_info().rss
+            before = before or (memory if step.done == 200 else 0)
+            most = max(most, memory)
+    engine.close()
+    assert probe_film(tmp_path / "a.mp4").frames == n and before
+    return (most - before) / 2**20
+
+
+@pytest.mark.timeout(600)
+def test_memory_stays_flat_over_a_long_film(tmp_path):
+    assert grown_by(tmp_path, 2000) < 100
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("STUDIO_SLOW" not in os.environ, reason="takes minutes; set STUDIO_SLOW=1 to run it")
+@pytest.mark.timeout(3000)
+def test_memory_stays_flat_over_twenty_thousand_frames(tmp_path):
+    grown = grown_by(tmp_path, 20_000)
+    assert grown < 200, f"{grown:.0f} MB"

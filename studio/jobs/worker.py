@@ -24,7 +24,7 @@ from studio.gallery import Gallery
 from studio.jobs import restyling
 from studio.jobs.job import Job, JobError
 from studio.jobs.table import Table
-from studio.media import ImageArray, SavedFilm, atomic_write, encode_webp, hash_file, thumbnail
+from studio.media import ImageArray, SavedFilm, atomic_write, encode_webp, hash_file, sweep_parts, thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,7 @@ class Workshop:
     def _make(self, job: Job) -> str:
         """Go through the steps of a film; give what it was asked to do before the end, "" when it is done."""
         folder = self._folder_of(job.id)
+        sweep_parts(folder)
         export = self._export(job, folder)
         report = _Report(self._table, job, folder)
         looked = 0.0
@@ -235,6 +236,7 @@ class Workshop:
         with contextlib.suppress(JobError, OSError, sqlite3.Error):
             known = self._table.states()
             home = self._folder_of("x").parent
+            sweep_parts(home)
             for path in home.iterdir() if home.is_dir() else ():
                 if path.is_dir() and known.get(path.name) in (None, "done"):
                     shutil.rmtree(path / "frames" if path.name in known else path, ignore_errors=True)
