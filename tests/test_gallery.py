@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from crowd import add_many
 
 from studio import paths
 from studio.errors import MediaError
@@ -325,26 +326,15 @@ def test_a_full_disk_or_a_locked_folder_is_named_and_leaves_no_picture(gallery, 
     assert gallery.count() == 1 and not list(gallery.folder.glob(".*.part"))
 
 
-def _add_many(arguments):
-    folder, cache, worker = arguments
-    gallery = Gallery(folder, cache)
-    ids = []
-    for value in range(6):
-        ids.append(gallery.add(picture(10 * worker + value), recipe(seed=10 * worker + value)).id)
-        gallery.star(ids[-1])
-        gallery.items("pomona")
-    return ids
-
-
 @pytest.mark.parametrize("kind", ["threads", "processes"])
 def test_two_studios_on_one_folder_lose_nothing(kind, tmp_path):
     jobs = [(tmp_path / "pictures", tmp_path / "cache", worker) for worker in range(4 if kind == "threads" else 2)]
     if kind == "threads":
         with ThreadPoolExecutor(4) as pool:
-            results = list(pool.map(_add_many, jobs))
+            results = list(pool.map(add_many, jobs))
     else:
         with multiprocessing.get_context("spawn").Pool(2) as pool:
-            results = pool.map(_add_many, jobs, chunksize=1)
+            results = pool.map(add_many, jobs, chunksize=1)
     ids = [id for result in results for id in result]
     gallery = Gallery(tmp_path / "pictures", tmp_path / "cache")
     assert len(set(ids)) == len(ids) == len(gallery.items(starred=True))

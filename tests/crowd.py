@@ -1,0 +1,18 @@
+"""Work that a test hands to several processes at once; a child imports it from here."""
+
+import numpy as np
+
+from studio.gallery import Gallery
+from studio.recipe import Latent, ModelRef, Recipe
+
+
+def add_many(arguments):
+    folder, cache, worker = arguments
+    gallery = Gallery(folder, cache)
+    ids = []
+    for value in range(10 * worker, 10 * worker + 6):
+        recipe = Recipe(model=ModelRef("pomona"), latent=Latent.from_seed(value))
+        ids.append(gallery.add(np.full((8, 10, 3), value, np.uint8), recipe).id)
+        gallery.star(ids[-1])
+        gallery.items("pomona")
+    return ids
