@@ -1,8 +1,11 @@
 """Work that a test hands to several processes at once; a child imports it from here."""
 
+from pathlib import Path
+
 import numpy as np
 
 from studio.gallery import Gallery
+from studio.media import create_exclusive
 from studio.recipe import Latent, ModelRef, Recipe
 
 
@@ -16,3 +19,9 @@ def add_many(arguments):
         gallery.star(ids[-1])
         gallery.items("pomona")
     return ids
+
+
+def create_names(arguments):
+    folder, process = arguments
+    names = (f"a-{number:04d}.png" for number in range(1, 10_000))
+    return [create_exclusive(Path(folder), names, f"{process}".encode()).name for _ in range(20)]

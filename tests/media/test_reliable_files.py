@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crowd import create_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,18 +144,12 @@ def test_a_folder_without_permission_gives_one_sentence(tmp_path, monkeypatch):
         pass
 
 
-def _create(arguments):
-    folder, process = arguments
-    names = (f"a-{number:04d}.png" for number in range(1, 10_000))
-    return [create_exclusive(Path(folder), names, f"{process}".encode()).name for _ in range(20)]
-
-
 @pytest.mark.parametrize("has_links", [True, False])
 def test_threads_never_take_the_same_name(has_links, tmp_path, monkeypatch):
     if not has_links:
         monkeypatch.setattr(os, "link", _no_link)
     with ThreadPoolExecutor(8) as pool:
-        names = [name for names in pool.map(_create, [(tmp_path, index) for index in range(8)]) for name in names]
+        names = [name for names in pool.map(create_names, [(tmp_path, index) for index in range(8)]) for name in names]
     assert len(set(names)) == 160 == len(list(tmp_path.iterdir()))
 
 
@@ -164,7 +159,7 @@ def _no_link(*_):
 
 def test_processes_never_take_the_same_name(tmp_path):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        names = [name for names in pool.map(_create, [(tmp_path, index) for index in range(2)], chunksize=1) for name in names]
+        names = [name for names in pool.map(create_names, [(tmp_path, index) for index in range(2)], chunksize=1) for name in names]
     assert len(set(names)) == 40 == len(list(tmp_path.iterdir()))
 
 
