@@ -20,12 +20,12 @@ from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
 from studio.ui.theme import studio_theme
 
-TABS = ("explore", "mix", "restyle", "train", "models", "gallery")
+TABS = ("explore", "mix", "restyle", "camera", "train", "models", "gallery")
 """The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``.
 
 One with ``LOCAL_ONLY = True`` is left out of public servers."""
 
-STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css")
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "camera.css")
 SCRIPTS = (
     "studio.js",
     "controls.js",
@@ -40,6 +40,8 @@ SCRIPTS = (
     "plots.js",
     "folders.js",
     "train_run.js",
+    "live.js",
+    "style_tiles.js",
 )
 
 
