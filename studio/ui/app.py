@@ -14,18 +14,18 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import psutil
 
-from studio.ui import shell
+from studio.ui import jobs_drawer, shell
 from studio.ui.context import Context
 from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
 from studio.ui.theme import studio_theme
 
-TABS = ("explore", "mix", "restyle", "camera", "train", "models", "gallery")
+TABS = ("explore", "mix", "restyle", "camera", "animate", "train", "models", "gallery")
 """The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``.
 
 One with ``LOCAL_ONLY = True`` is left out of public servers."""
 
-STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "camera.css")
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "animate.css", "camera.css")
 SCRIPTS = (
     "studio.js",
     "controls.js",
@@ -40,6 +40,13 @@ SCRIPTS = (
     "plots.js",
     "folders.js",
     "train_run.js",
+    "film_doc.js",
+    "film_player.js",
+    "film_curves.js",
+    "film_inspector.js",
+    "film_timeline.js",
+    "film_matrix.js",
+    "film_side.js",
     "live.js",
     "style_tiles.js",
 )
@@ -59,9 +66,11 @@ def make_context(settings: Settings) -> Context:
         max_sessions=settings.max_sessions,
         max_calls=settings.max_calls,
     )
+    engine = Engine(library, device=settings.device)
+    sessions.parts[jobs_drawer.PART] = jobs_drawer.open_queue(settings, engine)
     return Context(
         settings=settings,
-        engine=Engine(library, device=settings.device),
+        engine=engine,
         library=library,
         sessions=sessions,
         gallery_of=lambda session: Gallery(session.pictures, session.pictures / ".cache" if settings.public else None),
@@ -83,6 +92,7 @@ def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
                 if hasattr(tab, "wire"):
                     tab.wire(ctx, handles)
         shell.build_strip(ctx)
+        jobs_drawer.build(ctx)
     page.queue(default_concurrency_limit=1, max_size=32, api_open=False)
     assert isinstance(page, gr.Blocks)
     return page

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from studio.errors import RecipeError, StudioError
-from studio.recipe import MAX_JSON_BYTES, Latent, Recipe
+from studio.recipe import MAX_JSON_BYTES, Latent, Recipe, from_json
 
 P = TypeVar("P", bound="Payload")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -85,9 +85,9 @@ class Fields:
         entries = self.list(name, longest=longest)
         return tuple(Fields({name: entry}).number(name, low=low, high=high) for entry in entries)
 
-    def recipe(self, name: str = "recipe") -> Recipe:
-        """Read a recipe with the checks of ``recipe.py``."""
-        return recipe_from(self._data.get(name))
+    def recipe(self, name: str = "recipe", *, max_bytes: int = MAX_JSON_BYTES) -> Recipe:
+        """Read a recipe with the checks of ``recipe.py``; those of films may be longer."""
+        return recipe_from(self._data.get(name), max_bytes)
 
     def latent(self, name: str) -> Latent:
         """Read one place in latent space with the checks of ``recipe.py``."""
@@ -171,7 +171,7 @@ class UploadRequest(Payload):
         return cls(token=fields.identifier("token"), path=fields.text("path", longest=4096), name=fields.text("name"))
 
 
-def recipe_from(data: object) -> Recipe:
+def recipe_from(data: object, max_bytes: int = MAX_JSON_BYTES) -> Recipe:
     """Read a recipe that a page sent as a JSON object.
 
     Raises:
@@ -181,7 +181,7 @@ def recipe_from(data: object) -> Recipe:
         text = json.dumps(data, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError("The recipe holds a value that is not a number.") from error
-    return Recipe.from_json(text)
+    return from_json(text, max_bytes)
 
 
 def uploaded_file(folder: Path, path: str) -> Path:

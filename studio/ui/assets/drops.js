@@ -22,7 +22,7 @@
     for (const file of files) {
       const route = routeOf(file);
       if (!route) {
-        status(`${file.name}: the studio opens pictures and model files.`, "error");
+        status(`${file.name}: the studio opens pictures, films, sounds and model files.`, "error");
         continue;
       }
       lots.set(route, [...(lots.get(route) || []), file]);
@@ -38,7 +38,7 @@
   const hasFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
 
   function lift(isOn) {
-    veil ||= document.body.appendChild(h("div", { class: "studio-veil", "aria-hidden": "true" }, h("p", { text: "Drop a picture to open it, a model file to import it" })));
+    veil ||= document.body.appendChild(h("div", { class: "studio-veil", "aria-hidden": "true" }, h("p", { text: "Drop a picture or film to open it, a sound to hear it, a model file to import it" })));
     veil.dataset.shown = isOn ? "1" : "";
   }
 

@@ -53,8 +53,8 @@
     dialog.showModal();
   }
 
-  for (let place = 1; place <= 7; place += 1) {
-    register({ key: String(place), title: place === 1 ? "Go to a tab" : "", shows: "1 – 7", run: () => {
+  for (let place = 1; place <= 9; place += 1) {
+    register({ key: String(place), title: place === 1 ? "Go to a tab" : "", shows: "1 – 9", run: () => {
       const tab = tabs.list()[place - 1];
       if (!tab) return false;
       tab.click();

@@ -6,6 +6,7 @@ const line = h("p", { id: "studio-status", role: "status", "aria-live": "polite"
 const back = controls.button({ label: "Newer pictures", kind: "quiet", icon: "left", iconOnly: true, onClick: () => slide(-1) });
 const onward = controls.button({ label: "Older pictures", kind: "quiet", icon: "right", iconOnly: true, onClick: () => slide(1) });
 let items = [];
+window.studio.stripItems = () => items;
 
 function slide(direction) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;

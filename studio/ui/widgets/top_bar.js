@@ -100,7 +100,10 @@ drops.register({
       status(`Opening ${file.name} …`);
       const stored = await upload(file);
       const answer = await call(server, "open_picture", { path: stored.path, name: file.name });
-      if (answer.recipe && !answer.recipe.restyle) {
+      if (answer.recipe?.film) {
+        await window.studio.film.bring(answer.recipe);
+        status(answer.say);
+      } else if (answer.recipe && !answer.recipe.restyle) {
         if (await recipe.replace(answer.recipe, { source: "file" })) {
           if (!["explore", "animate"].includes(tabs.current())) await tabs.show("explore");
           status(answer.say);

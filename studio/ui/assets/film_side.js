@@ -1,0 +1,168 @@
+/* The right column of Animate: pictures to go through, sounds, the film's own settings. */
+(() => {
+  "use strict";
+  const { h, on, call, guarded, controls, film, session, model, status, clone, recipe } = window.studio;
+  const RANDOM = 4;
+
+  // ---- a route through pictures, in two clicks ------------------------------------------------------------------------------
+  function routeGroup(server) {
+    const chosen = new Map();
+    let saved = [];
+    const tiles = h("div", { class: "film-choices", role: "group", "aria-label": "Pictures to go through" });
+    const make = controls.button({ label: "Make a film", kind: "primary", help: "Goes through the chosen pictures in even steps and back to the first", onClick: () => go([...chosen.values()].map((each) => (each.recipe ? { recipe: each.recipe } : { id: each.saved }))) });
+    const all = controls.button({ label: "Choose all", kind: "quiet", onClick: () => { pictures().slice(0, 12).forEach((each) => chosen.set(each.key, each)); draw(); } });
+    const random = controls.button({ label: "Four at random", icon: "dice", help: "A film through four random places of this model", onClick: () => {
+      const seeds = Array.from({ length: RANDOM }, () => Math.floor(Math.random() * 100000));
+      go(seeds.map((x) => ({ recipe: { ...clone(recipe.value), film: null, mixing: [], blends: [], restyle: null, latent: { ...clone(recipe.value.latent), x, y: 0, ws: "" } } })));
+    } });
+    const hint = h("p", { class: "studio-quiet", text: "Pictures that you make or save appear here. Choose some, in the order of the film." });
+
+    async function go(list) {
+      if (!list.length) return status("Choose some pictures first: click them in the order of the film.");
+      const answer = await film.ask("make_route", { pictures: list, recipe: film.value });
+      if (answer) { chosen.clear(); draw(); window.studio.player.seek(0); }
+      return undefined;
+    }
+
+    function pictures() {
+      const name = film.value?.model.name || model.facts?.name;
+      const own = (window.studio.stripItems?.() || []).filter((item) => !item.recipe.restyle && item.recipe.model.name === name).map((item) => ({ key: `strip ${item.id}`, url: item.url, name: item.name, recipe: item.recipe }));
+      return [...own, ...saved.filter((item) => item.model === name).map((item) => ({ key: `saved ${item.id}`, url: item.url, name: item.name, saved: item.id }))].slice(0, 40);
+    }
+
+    function draw() {
+      const shown = pictures();
+      const order = [...chosen.keys()];
+      const focus = document.activeElement?.dataset?.key;
+      tiles.replaceChildren(...shown.map((each) => h("button", { type: "button", class: "film-choice", "data-key": each.key, "aria-pressed": String(chosen.has(each.key)), "aria-label": each.name, title: each.name,
+        onclick: () => { if (!chosen.delete(each.key)) chosen.set(each.key, each); draw(); } }, h("img", { src: each.url, alt: "", draggable: false }), chosen.has(each.key) ? h("b", { text: String(order.indexOf(each.key) + 1) }) : null)));
+      if (focus) tiles.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
+      hint.hidden = shown.length > 0;
+      tiles.hidden = !shown.length;
+      all.hidden = shown.length < 2;
+      make.disabled = !chosen.size;
+      random.disabled = !model.facts;
+    }
+
+    async function refresh() {
+      const answer = await guarded(() => call(server, "saved"));
+      if (answer) saved = answer.pictures;
+      draw();
+    }
+    on("strip", draw);
+    on("picture-made", () => queueMicrotask(draw));
+    on("model", draw);
+    on("gallery", refresh);
+    on("film", ({ source }) => { if (source !== "edit") draw(); });
+    on("film-route", (list) => go(list));
+    refresh();
+    const section = controls.group("Route", hint, tiles, h("div", { class: "film-buttons" }, make, random, all));
+    return section;
+  }
+
+  // ---- sounds ------------------------------------------------------------------------------------------------------------------
+  function soundGroup() {
+    const list = h("div", { class: "film-sounds", role: "list" });
+    const chooser = h("input", { type: "file", hidden: true, multiple: true, accept: "audio/*,video/*,.mid,.midi,.flac,.opus", onchange: () => { window.studio.drops.deliver([...chooser.files]); chooser.value = ""; } });
+    const choose = controls.button({ label: "Choose a sound", icon: "upload", help: "Any sound, a film's sound, stems or MIDI; or drop a file anywhere on the page", onClick: () => chooser.click() });
+    const row = (ref, i) => {
+      const facts = film.facts.sounds[i] || {};
+      const change = (mutate, done) => film.edit((value) => mutate(value.sounds[i]), done);
+      const isMidi = /\.midi?$/i.test(ref.name);
+      const heard = controls.toggle({ label: "Heard", value: ref.is_heard, help: "Goes into the film; otherwise it only steers", onChange: (isOn) => change((sound) => { sound.is_heard = isOn; }, true) });
+      const start = controls.number({ label: `Where ${ref.name} begins, seconds`, value: ref.start, low: -36000, high: 36000, step: 0.1, fine: 0.01, onInput: (value) => change((sound) => { sound.start = value; }, false), onCommit: () => film.commit() });
+      const remove = controls.button({ label: `Take ${ref.name} out`, icon: "close", iconOnly: true, kind: "quiet", onClick: () => film.edit((value) => {
+        value.sounds.splice(i, 1);
+        value.matrix = value.matrix.filter((entry) => entry.sound !== i).map((entry) => ({ ...entry, sound: entry.sound > i ? entry.sound - 1 : entry.sound }));
+      }) });
+      const words = facts.missing ? "not here any more: give the file once more" : [facts.duration ? `${facts.duration.toFixed(1)} s` : "", facts.tempo ? `${Math.round(facts.tempo)} BPM` : ""].filter(Boolean).join(", ");
+      return h("div", { class: "film-sound", role: "listitem" }, h("div", { class: "film-sound-name" }, h("b", { text: ref.name, title: ref.name }), h("small", { class: facts.missing ? "film-missing" : "", text: words })), isMidi ? null : heard.element, controls.field("Start, s", start, "Where in the sound the film begins"), remove);
+    };
+    const fit = controls.button({ label: "Film as long as the sound", kind: "quiet", onClick: () => {
+      const length = Math.max(...film.facts.sounds.map((facts, i) => facts.duration - film.value.film.sounds[i].start));
+      const most = film.desk.limits.seconds || 36000;
+      film.edit((value) => stretch(value, Math.min(most, Math.max(0.1, Number(length.toFixed(3))))));
+    } });
+    let shown = "";
+    function draw() {
+      const now = JSON.stringify([film.value?.film.sounds, film.facts.sounds.map((facts) => [facts.duration, facts.missing])]);
+      fit.hidden = !film.facts.sounds.some((facts) => facts.duration);
+      if (now === shown || list.contains(document.activeElement)) return;
+      shown = now;
+      list.replaceChildren(...(film.value?.film.sounds || []).map(row));
+    }
+    on("film", draw);
+    on("film-facts", draw);
+    list.addEventListener("focusout", () => setTimeout(draw));
+    on("film-sound", ({ sound, tempo, duration }) => {
+      if (!film.value) return status("The sound is here. Make a film first: choose pictures, then Make a film.");
+      const known = film.value.film.sounds.findIndex((ref) => ref.sha256 === sound.sha256);
+      if (known >= 0) return film.commit();
+      film.edit((value) => { value.sounds.push(sound); });
+      return status(`${sound.name}: ${duration.toFixed(1)} s${tempo ? `, ${Math.round(tempo)} beats per minute` : ""}. Choose a preset to let it move the film.`);
+    });
+    return controls.group("Sound", list, h("div", { class: "film-buttons" }, choose, chooser, fit));
+  }
+
+  /** Make a film longer or shorter; its keyframes keep their share of the time. */
+  function stretch(value, seconds) {
+    const factor = seconds / value.seconds;
+    for (const lane of [...value.lanes, ...value.latents]) for (const key of lane.keys) key.time = Number((key.time * factor).toFixed(6));
+    value.seconds = seconds;
+  }
+
+  // ---- settings ------------------------------------------------------------------------------------------------------------------
+  function settingsGroup(options) {
+    const change = (mutate, done = true) => film.edit(mutate, done);
+    const limits = () => film.desk?.limits || {};
+    const seconds = controls.number({ label: "Length, seconds", value: 10, low: 0.1, high: 36000, step: 1, fine: 0.1, onInput: () => {}, onCommit: () => {
+      const wanted = Math.min(limits().seconds || 36000, Math.max(0.1, seconds.input.valueAsNumber || 10));
+      if (film.value && wanted !== film.value.film.seconds) change((value) => stretch(value, wanted));
+    } });
+    const fps = h("select", { class: "film-select", "aria-label": "Frames per second", onchange: () => change((value) => { value.fps = fps.value; }) });
+    const size = h("select", { class: "film-select", "aria-label": "Size", onchange: () => { options.size = size.value; options.store(); } });
+    const fit = h("select", { class: "film-select", "aria-label": "Edges", onchange: () => { options.fit = fit.value; options.store(); } },
+      [["pad", "Black edges"], ["mirror", "Mirrored edges"], ["crop", "Cut off"]].map(([value, text]) => h("option", { value, text })));
+    const kind = h("select", { class: "film-select", "aria-label": "Format", onchange: () => { options.kind = kind.value; options.store(); } });
+    const loop = controls.toggle({ label: "Loop", help: "The end meets the beginning", value: true, onChange: (isOn) => change((value) => { value.loop = isOn; }) });
+    const flash = controls.toggle({ label: "Limit flashes", help: "Damps more than three large flashes per second, which can hurt people", value: true, onChange: (isOn) => change((value) => { value.flash_limit = isOn; }) });
+    const select = (label, node, help) => controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), node), help);
+
+    function fillSizes() {
+      const own = model.facts?.resolution;
+      const side = limits().side || 1e9;
+      const sizes = [["", `The model's own${own ? `, ${own}` : ""}`], ...[256, 512, 1024, 2048].map((each) => [String(each), `${each} square`]), ["1280x720", "1280 × 720"], ["1920x1080", "1920 × 1080"], ["3840x2160", "3840 × 2160"], ["1080x1920", "1080 × 1920"], ["1080x1350", "1080 × 1350"]];
+      size.replaceChildren(...sizes.filter(([value]) => Math.max(...(value || "0").split("x").map(Number)) <= side).map(([value, text]) => h("option", { value, text })));
+      size.value = options.size;
+      if (size.selectedIndex < 0) { options.size = ""; size.value = ""; }
+    }
+    on("film-desk", (desk) => {
+      const rates = ["12", "15", "23.976", "24", "25", "29.97", "30", "48", "50", "60", "120"];
+      fps.replaceChildren(...rates.filter((rate) => !desk.limits.rate || Number(rate) <= desk.limits.rate).map((value) => h("option", { value, text: value })));
+      kind.replaceChildren(...desk.kinds.map(({ name, label }) => h("option", { value: name, text: label })));
+      kind.value = options.kind;
+      if (kind.selectedIndex < 0) { kind.selectedIndex = 0; options.kind = kind.value; }
+      fit.value = options.fit;
+      fillSizes();
+    });
+    on("model", fillSizes);
+    on("film", () => {
+      const value = film.value?.film;
+      section.inert = !value;
+      section.classList.toggle("off", !value);
+      if (!value) return;
+      if (document.activeElement !== seconds.input) seconds.show(value.seconds);
+      if (![...fps.options].some((option) => option.value === value.fps)) fps.append(h("option", { value: value.fps, text: value.fps }));
+      fps.value = value.fps;
+      loop.set(value.loop);
+      flash.set(value.flash_limit);
+    });
+    const section = controls.group("Film",
+      h("div", { class: "studio-row" }, controls.field("Length, s", seconds, "Keyframes keep their share of the time"), select("Frames per second", fps, "How many pictures each second has")),
+      h("div", { class: "studio-row" }, select("Size", size, "Of the finished film"), select("Edges", fit, "How the picture is fitted into another shape")),
+      select("Format", kind, "MP4 with H.264 plays everywhere"), h("div", { class: "studio-row" }, loop.element, flash.element));
+    return section;
+  }
+
+  Object.assign(window.studio, { filmSide: { routeGroup, soundGroup, settingsGroup } });
+})();
