@@ -14,7 +14,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import psutil
 
-from studio.ui import jobs_drawer, shell
+from studio.ui import history, jobs_drawer, shell
 from studio.ui.context import Context
 from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
@@ -25,7 +25,7 @@ TABS = ("explore", "mix", "restyle", "camera", "animate", "train", "models", "ga
 
 One with ``LOCAL_ONLY = True`` is left out of public servers."""
 
-STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "animate.css", "camera.css")
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "animate.css", "camera.css", "history.css")
 SCRIPTS = (
     "studio.js",
     "controls.js",
@@ -92,6 +92,7 @@ def build(settings: Settings, ctx: Context | None = None) -> gr.Blocks:
                 if hasattr(tab, "wire"):
                     tab.wire(ctx, handles)
         shell.build_strip(ctx)
+        history.build(ctx)
         jobs_drawer.build(ctx)
     page.queue(default_concurrency_limit=1, max_size=32, api_open=False)
     assert isinstance(page, gr.Blocks)

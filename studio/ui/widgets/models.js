@@ -247,7 +247,10 @@ async function fetchPictures() {
   isAsking = false;
 }
 
-root.append(h("div", { class: "studio-page" }, dropArea, grid, empty, folder));
+const historyButton = controls.button({ label: "History of GANs", icon: "grid", help: "The same seed through every generation, side by side", onClick: () => emit("history") });
+const historyLine = h("p", { class: "studio-history-line", hidden: true }, historyButton);
+on("models", (models) => { historyLine.hidden = !models.some((entry) => entry.kind === "generator" && entry.name.startsWith("zoo-")); });
+root.append(h("div", { class: "studio-page" }, dropArea, historyLine, grid, empty, folder));
 keys.register({ key: "i", title: "Import a model file", tab: "models", run: () => (state.refused ? false : chooser.click()) });
 on("ready", refresh);
 on("tab", (id) => { if (id === "models") refresh(); });
