@@ -16,6 +16,7 @@ from studio.media import ImageArray
 from studio.recipe import Latent, Recipe, Transform, Truncation
 from studio.ui import shell
 from studio.ui.context import Answer, Context, endpoint, jpeg, recipe_to_page
+from studio.ui.media_parts import PartRequest, part
 from studio.ui.payloads import Fields, ItemRequest, Payload, data_url
 from studio.ui.session import Session
 from studio.ui.widgets import widget
@@ -91,6 +92,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, BrowseRequest, browse),
         endpoint(ctx, ItemsRequest, thumbnails),
         endpoint(ctx, ItemRequest, look),
+        endpoint(ctx, PartRequest, film_part),
         endpoint(ctx, ItemRequest, star),
         endpoint(ctx, TagRequest, tag),
         endpoint(ctx, ItemsRequest, recipes),
@@ -127,14 +129,23 @@ def look(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     """Give one picture large, with its recipe in words."""
     gallery = ctx.gallery_of(session)
     item = gallery.item(request.id)
-    picture = media.read_image(item.path)
-    recipe = picture.recipe
+    if item.is_film:
+        recipe, url = gallery.recipe(request.id), _thumbnail(gallery, request.id)
+    else:
+        picture = media.read_image(item.path)
+        recipe = picture.recipe
+        url = data_url(jpeg(media.flatten(picture.image, picture.alpha), size=LARGE, quality=92))
     return {
         **_entry(item),
-        "url": data_url(jpeg(media.flatten(picture.image, picture.alpha), size=LARGE, quality=92)),
+        "url": url,
         "lines": _lines(item, recipe, _class_names(ctx, item.model)),
         "recipe": recipe_to_page(recipe) if recipe else None,
     }
+
+
+def film_part(ctx: Context, session: Session, request: PartRequest) -> Answer:
+    """Give a part of a film's file, for the page to play it."""
+    return part(ctx.gallery_of(session).item(request.id).path, request.offset)
 
 
 def star(ctx: Context, session: Session, request: ItemRequest) -> Answer:
@@ -212,6 +223,7 @@ def _entry(item: Any) -> Answer:
         "width": item.width,
         "height": item.height,
         "has_recipe": item.has_recipe,
+        "seconds": item.seconds,
     }
 
 
@@ -234,6 +246,8 @@ def _thumbnail(gallery: Any, name: str) -> str | None:
 def _lines(item: Any, recipe: Recipe | None, classes: tuple[str, ...]) -> list[list[str]]:
     """Write a picture's recipe as (what, value) pairs in plain words."""
     lines = [["Size", f"{item.width} x {item.height}"], ["Made", time.strftime("%d %B %Y, %H:%M", time.localtime(item.created))]]
+    if item.is_film:
+        lines.insert(1, ["Length", f"{item.seconds:.1f} s, {item.frames} pictures"])
     if recipe is None:
         return [*lines, ["Recipe", "none in this file"]]
     lines.append(["Model", recipe.model.name])

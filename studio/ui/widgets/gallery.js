@@ -1,4 +1,4 @@
-const { h, on, emit, call, guarded, recipe, status, drops, controls, keys, tabs } = window.studio;
+const { h, on, emit, call, guarded, recipe, status, drops, controls, keys, tabs, film, fetchParts } = window.studio;
 const root = element.querySelector(".studio-widget");
 const PAGE = 240;
 const LOT = 24;
@@ -166,6 +166,12 @@ async function goTo(id) {
     if (window.studio.photos.reopen) await window.studio.photos.reopen({ id: found.id, recipe: found.recipe, name: found.name, url: urls.get(found.id) });
     return;
   }
+  if (found.recipe.film) {
+    dialog.close();
+    await film.bring(found.recipe);
+    status(`Everything is as it was for ${found.name}.`);
+    return;
+  }
   if (await recipe.replace(found.recipe, { source: "gallery" })) {
     dialog.close();
     await tabs.show("explore");
@@ -215,6 +221,7 @@ async function bringBack() {
 // ---- one picture, large, with what made it beside it ----------------------------------------------------------------------
 let shown = null;
 const large = h("img", { class: "large", alt: "" });
+const playing = h("video", { class: "large", controls: true, loop: true, playsinline: true, hidden: true });
 const lines = h("dl", { class: "studio-facts" });
 const title = h("h2", { id: controls.nextId("shown") });
 const tagList = h("div", { class: "studio-sources", role: "list", "aria-label": "Tags" });
@@ -222,7 +229,7 @@ const tagInput = h("input", { type: "text", class: "studio-text", maxlength: "40
 const starShown = controls.button({ label: "Star", icon: "star", help: "Stars find it again: S", onClick: () => shown && setStar(shown, !shown.starred) });
 const returnButton = controls.button({ label: "Return to this", kind: "primary", help: "Every control goes where it was for this picture", onClick: () => goTo(shown.id) });
 const dialog = h("dialog", { class: "studio-dialog studio-look", "aria-labelledby": title.id },
-  h("div", { class: "studio-look-picture" }, large),
+  h("div", { class: "studio-look-picture" }, large, playing),
   h("div", { class: "studio-look-side" }, h("div", { class: "studio-look-head" }, title, controls.button({ label: "Close", kind: "quiet", icon: "close", iconOnly: true, key: "Esc", onClick: () => dialog.close() })),
     lines, h("div", { class: "studio-tags" }, tagList, tagInput),
     h("div", { class: "studio-look-actions" }, returnButton, starShown,
@@ -234,14 +241,40 @@ async function open(item) {
   const answer = await guarded(() => call(server, "look", { id: item.id }));
   if (!answer) return;
   shown = Object.assign(item, answer, { url: undefined });
-  large.src = answer.url;
+  large.src = answer.url || "";
   large.alt = item.label;
+  stopFilm();
+  if (item.seconds) playFilm(item);
   title.textContent = item.name;
   lines.replaceChildren(...answer.lines.map(([what, value]) => h("div", {}, h("dt", { text: what }), h("dd", { text: value }))));
   returnButton.disabled = !answer.recipe;
   starShown.setAttribute("aria-pressed", String(item.starred));
   showTags(item);
   if (!dialog.open) dialog.showModal();
+}
+
+/** Fetch a film and play it; animated pictures move by themselves. */
+async function playFilm(item) {
+  const blob = await guarded(() => fetchParts(server, "film_part", item.id));
+  if (!blob || shown?.id !== item.id || !dialog.open) return;
+  const url = URL.createObjectURL(blob);
+  if (blob.type.startsWith("image/")) {
+    large.src = url;
+    return;
+  }
+  playing.src = url;
+  playing.setAttribute("aria-label", item.label);
+  large.hidden = true;
+  playing.hidden = false;
+  playing.play().catch(() => {});
+}
+
+function stopFilm() {
+  playing.pause();
+  if (playing.src) URL.revokeObjectURL(playing.src);
+  playing.removeAttribute("src");
+  playing.hidden = true;
+  large.hidden = false;
 }
 
 function showTags(item) {
@@ -274,6 +307,7 @@ dialog.addEventListener("keydown", (event) => {
   event.stopPropagation();
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+dialog.addEventListener("close", stopFilm);
 dialog.addEventListener("close", () => shown && tileOf(shown.id)?.querySelector(".picture").focus());
 
 // ---- put together -----------------------------------------------------------------------------------------------------
@@ -304,6 +338,11 @@ root.append(h("div", { class: "studio-page" },
   h("div", { class: "studio-bar-row", role: "toolbar", "aria-label": "Gallery" }, h("div", { class: "grow" }, search, suggestions), starredOnly.element, count, h("span", { class: "grow" }), chosenWords, toMix, sheetButton, removeButton, clear, undoRemove),
   grid, empty, h("div", { class: "studio-more" }, moreButton), folder), dialog);
 keys.register({ key: "/", title: "Search the gallery", tab: "gallery", run: () => search.focus() });
+on("gallery-look", async (id) => {
+  await browse();
+  const item = state.items.find((other) => other.id === id);
+  if (item) open(item);
+});
 on("gallery", () => { if (tabs.current() === "gallery") browse(); });
 on("tab", (id) => { if (id === "gallery") browse(); });
 on("ready", () => browse());
