@@ -17,7 +17,6 @@ import platform
 import shutil
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ import numba
 import torch
 from llvmlite import ir
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 from torch import Tensor
 
@@ -37,9 +37,6 @@ from studio.paths import cache_folder
 
 BLOCK = types.CPointer(types.int64)
 """The type of a kernel's arguments: 64-bit slots, read with ``block[i]`` and the functions of ``simd.py``."""
-
-_compile_lock = threading.RLock()
-
 
 @functools.cache
 def tune_allocator() -> bool:
@@ -95,8 +92,12 @@ def kernel_cache_folder() -> Path:
 
 @contextmanager
 def kernel_cache() -> Iterator[None]:
-    """Let numba's ``cache=True`` inside keep its files in the studio's cache folder; ``NUMBA_CACHE_DIR`` wins."""
-    with _compile_lock:
+    """Let numba's ``cache=True`` inside keep its files in the studio's cache folder; ``NUMBA_CACHE_DIR`` wins.
+
+    Holds numba's own lock: numba takes it to compile, but not to load a C function from its cache, and what a library compiles meanwhile
+    in another thread (librosa does) would leave such a function without an address.
+    """
+    with global_compiler_lock:
         before = numba.config.CACHE_DIR
         if not before:
             numba.config.CACHE_DIR = str(kernel_cache_folder())

@@ -42,3 +42,11 @@ def test_kernels_are_kept_in_the_studios_own_cache(studio_home, monkeypatch):
 
 def test_setting_the_allocator_twice_is_harmless():
     assert runtime.tune_allocator() == runtime.tune_allocator()
+
+
+def test_kernels_are_compiled_and_loaded_under_numbas_own_lock():
+    from numba.core.compiler_lock import global_compiler_lock
+
+    assert not global_compiler_lock.is_locked()
+    with runtime.kernel_cache():
+        assert global_compiler_lock.is_locked()

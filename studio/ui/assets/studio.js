@@ -257,13 +257,15 @@
   };
 
   // ---- tabs and theme ----------------------------------------------------------------------------------------
+  /** On a narrow page some are in Gradio's overflow menu, where buttons have no id but the tab's word, which is its id. */
   const tabs = {
-    list: () => [...document.querySelectorAll("#studio-tabs > .tab-wrapper [role=tab]")],
-    current: () => tabs.list().find((tab) => tab.getAttribute("aria-selected") === "true")?.dataset.tabId,
-    has: (id) => tabs.list().some((tab) => tab.dataset.tabId === id),
+    list: () => [...document.querySelectorAll("#studio-tabs > .tab-wrapper :is([role=tab], .overflow-dropdown button)")],
+    idOf: (tab) => tab?.dataset.tabId || tab?.textContent.trim().toLowerCase(),
+    current: () => tabs.idOf(tabs.list().find((tab) => tab.getAttribute("aria-selected") === "true" || tab.classList.contains("selected"))),
+    has: (id) => tabs.list().some((tab) => tabs.idOf(tab) === id),
     /** Show a tab by its id, e.g. "mix"; resolves when its widgets are in the page. */
     async show(id) {
-      tabs.list().find((tab) => tab.dataset.tabId === id)?.click();
+      tabs.list().find((tab) => tabs.idOf(tab) === id)?.click();
       for (let tries = 0; tries < 200; tries += 1) {
         if (document.querySelector(`#tab-${id} .studio-widget`)?.dataset.ready) return;
         await new Promise((resolve) => setTimeout(resolve, 25));
