@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from toys import save_toy, toy_stylegan2
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from studio import checkpoints, paths
 from studio.cli import app
+from studio.errors import TrainingError
+from studio.training.settings import GIVEN, OPTIONS, Settings, read_values
 
 
 @pytest.fixture
@@ -92,3 +95,25 @@ def test_a_model_is_tuned_by_its_name_and_the_command_says_what_starts_afresh(fo
     assert "no discriminator: a fresh one starts" in result.output
     assert "the 2 of the folders are new to it" in result.output
     assert "fine-tuned from mine" in checkpoints.load("tuned").card.origin
+
+
+def test_every_setting_can_be_given_by_an_option_or_by_its_name():
+    parameters = {parameter.name for parameter in get_command(app).commands["train"].params}
+    assert parameters - {"family", "data", "target", "others", "help"} == OPTIONS
+    assert read_values(["d_lr=0.0004", "noise=false", "discriminator=strided", "r1_interval=8"]) == {
+        "d_lr": 0.0004,
+        "noise": False,
+        "discriminator": "strided",
+        "r1_interval": 8,
+    }
+    command = Settings("stylegan2", ("x",), d_lr=0.0004, noise=False, mirror=False).command()
+    assert command == "studio train stylegan2 x --no-mirror --set d_lr=0.0004 --set noise=false" and "folder" in GIVEN
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [("dlr=1", "no setting 'dlr'"), ("kimg=3", "no setting 'kimg'"), ("d_lr=fast", "not what d_lr takes"), ("noise=0", "not what noise")],
+)
+def test_a_setting_that_cannot_be_is_one_sentence(pair, words):
+    with pytest.raises(TrainingError, match=words):
+        read_values([pair])

@@ -38,6 +38,7 @@ from studio.paths import cache_folder
 BLOCK = types.CPointer(types.int64)
 """The type of a kernel's arguments: 64-bit slots, read with ``block[i]`` and the functions of ``simd.py``."""
 
+
 @functools.cache
 def tune_allocator() -> bool:
     """Keep freed memory in the process instead of handing every large tensor back to the system.

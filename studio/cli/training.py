@@ -85,6 +85,9 @@ def train(
         float | None, typer.Option("--lambda-nce", help="cut, fastcut: how firmly the scene stays; lower paints more.")
     ] = None,
     lambda_l1: Annotated[float, typer.Option("--lambda-l1", help="pix2pix: how exactly the result must be its true partner.")] = 100.0,
+    others: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as in `d_lr=0.0004`; several times. A wrong name lists them.")
+    ] = None,
 ) -> None:
     """Train a model on your own pictures. Ctrl+C saves and stops; the same command continues.
 
@@ -99,8 +102,10 @@ def train(
     * `studio train pix2pix outlines photos --name colourist` (equal file names), or `studio train pix2pix pairs` (side by side)
     """
     from studio.training import Settings
+    from studio.training.settings import read_values
 
     settings = Settings(
+        **read_values(others or []),
         family=family,
         data=_folders(data),
         target=_folders(target),

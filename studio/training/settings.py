@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,48 @@ def require(value: T | None) -> T:
 
 RETIRED = ("judge_augment",)
 """Fields of earlier versions, which are passed over in the files of their runs."""
+
+
+OPTIONS = frozenset(
+    [
+        "name",
+        "minutes",
+        "kimg",
+        "resolution",
+        "batch",
+        "img_channels",
+        "loss",
+        "seed",
+        "start_from",
+        "freeze_d",
+        "fade_kimg",
+        "augment",
+        "augment_pipe",
+        "mirror",
+        "film_rate",
+        "tensorboard",
+        "inception",
+        "device",
+        "words",
+        "load_size",
+        "zoom",
+        "network",
+        "ngf",
+        "n_blocks",
+        "antialias",
+        "direction",
+        "lambda_cycle",
+        "lambda_identity",
+        "identity_until",
+        "lambda_nce",
+        "lambda_l1",
+    ]
+)
+"""The settings that have an option of their own in ``studio train``."""
+
+
+GIVEN = ("family", "data", "target", "folder")
+"""The settings that are the command's arguments, or follow from its name."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +199,7 @@ class Settings:
             raise TrainingError("The settings beside this run cannot be read. Choose another name for a new run.") from error
 
     def command(self) -> str:
-        """Return the ``studio train`` command that starts this run; defaults are left out."""
+        """Return the ``studio train`` command that starts this run; defaults are left out, ``--set`` names what has no option."""
         parts = ["studio", "train", self.family, ",".join(self.data)]
         if self.target:
             parts.append(",".join(self.target))
@@ -165,8 +208,38 @@ class Settings:
             if field.name in ("family", "data", "target", "folder", "device") or value == field.default or value is None:
                 continue
             option = field.name.replace("_", "-")
+            if field.name not in OPTIONS:
+                parts += ["--set", f"{field.name}={json.dumps(value) if isinstance(value, bool) else value}"]
+                continue
             parts += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", f"{value}"]
         return " ".join(parts)
+
+
+def read_values(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``name=value`` pairs as settings: numbers, ``true`` or ``false``, words.
+
+    Raises:
+        TrainingError: There is no such setting, it has an option of its own, or the value is of another kind.
+    """
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(Settings) if field.name not in (*OPTIONS, *GIVEN)}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in kinds:
+            raise TrainingError(f"--set {pair}: there is no setting {name!r} without an option of its own. Use one of: {', '.join(kinds)}.")
+        try:
+            values[name] = _read_value(text, kinds[name].split(" ")[0])
+        except ValueError as error:
+            raise TrainingError(f"--set {pair}: {text!r} is not what {name} takes ({kinds[name]}).") from error
+    return values
+
+
+def _read_value(text: str, kind: str) -> Any:
+    if kind == "bool":
+        if text not in ("true", "false"):
+            raise ValueError(text)
+        return text == "true"
+    return {"int": int, "float": float}.get(kind, str)(text)
 
 
 @dataclass(frozen=True)
