@@ -4,7 +4,7 @@ const at = { x: 42, y: 0, psi: 0.8 };
 let cards = [];
 
 const row = h("div", { class: "studio-history-row", role: "list" });
-const seed = controls.number({ label: "Seed", value: at.x, low: 0, high: 2 ** 32 - 1, step: 1, fine: 0.01, onInput: (x) => { at.x = x; play(); } });
+const seed = controls.number({ label: "Seed of all", value: at.x, low: 0, high: 2 ** 32 - 1, step: 1, fine: 0.01, onInput: (x) => { at.x = x; play(); } });
 const randomButton = controls.button({ label: "Random", icon: "dice", kind: "primary", key: "R", help: "The same random seed for all of them", onClick: random });
 const pad = h("input", { type: "range", min: "0", max: "1", step: "0.005", value: "0", "aria-label": "Between this seed and the next", oninput: () => { at.x = Math.floor(at.x) + Math.min(Number(pad.value), 0.995); seed.show(at.x); play(); } });
 const travel = h("label", { class: "studio-field" }, h("span", { text: "Towards the next seed" }), h("div", { class: "studio-track" }, pad));
@@ -12,7 +12,7 @@ const psi = h("div", { class: "psi" });
 const dialog = h("dialog", { class: "studio-dialog studio-history", "aria-label": "History of GANs" },
   h("div", { class: "studio-widget" },
     h("div", { class: "head" }, h("h2", { text: "The same pictures through every generation of GANs" }), controls.button({ label: "Close", icon: "close", iconOnly: true, kind: "quiet", onClick: () => dialog.close() })),
-    h("div", { class: "pads" }, controls.field("Seed", seed, "One seed, drawn by all of them"), travel, psi, randomButton),
+    h("div", { class: "pads" }, controls.field("Seed of all", seed, "One seed, drawn by all of them"), travel, psi, randomButton),
     row));
 
 /** All models draw the same place; one that fails says why in its own card. */
@@ -72,7 +72,7 @@ dialog.addEventListener("keydown", (event) => {
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 on("ready", () => {
   const bounds = session.bounds["truncation.psi"];
-  psi.append(controls.slider({ label: "psi", help: bounds.help, low: -2, high: 2, value: at.psi, reset: 0.8, onInput: (value) => { at.psi = value; play(); } }).element);
+  psi.append(controls.slider({ label: "Psi of all", help: bounds.help, low: -2, high: 2, value: at.psi, reset: 0.8, onInput: (value) => { at.psi = value; play(); } }).element);
 });
 on("history", show);
 document.body.append(dialog);
