@@ -128,7 +128,7 @@ def test_a_stray_file_leaves_the_page_as_it_is(person, tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     before = person.recipe()
     person.drop(tmp_path / "notes.txt")
-    person.wait_say("notes.txt: the studio opens pictures and model files.")
+    person.wait_say("notes.txt: the studio opens pictures, films, sounds and model files.")
     assert person.recipe() == before
     assert person.page.url == person.url
 
