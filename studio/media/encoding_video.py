@@ -37,7 +37,7 @@ class VideoSink:
     def __init__(self, job: Job) -> None:
         """Open the container and write nothing yet."""
         self._job, self._kind = job, KINDS[job.format.kind]
-        self._end, self._is_closed = Fraction(0), False
+        self._end, self._is_closed, self._has_packets = Fraction(0), False, False
         self._durations: dict[int, int] = {}
         self._is_even = job.tick == 1 / job.rate
         self._reformatter = VideoReformatter()
@@ -62,7 +62,10 @@ class VideoSink:
     def finish(self) -> None:
         """Write what the encoder holds back, the rest of the sound and the index."""
         with encoder_errors(self._job.target.name):
-            self._mux(self._stream.encode(None))
+            rest = list(self._stream.encode(None))
+            if self._job.format.kind == "h265" and not self._has_packets:
+                _redate(rest)
+            self._mux(rest)
             if self._sound is not None:
                 self._sound.finish(self._end)
             self.close()
@@ -171,6 +174,15 @@ class VideoSink:
             scale = Fraction(packet.time_base) / self._job.tick
             packet.duration = max(1, round(self._durations.pop(round(packet.pts * scale)) / scale))
             self._container.mux(packet)
+            self._has_packets = True
+
+
+def _redate(packets: list[Any]) -> None:
+    """Set the decoding times of a whole film's packets: x265 leaves them undefined where a film has fewer frames than it reorders."""
+    in_time = sorted(packet.pts for packet in packets)
+    delay = max((shown - packet.pts for shown, packet in zip(in_time, packets, strict=True)), default=0)
+    for shown, packet in zip(in_time, packets, strict=True):
+        packet.dts = shown - delay
 
 
 def _repeatable_x264() -> dict[str, str]:

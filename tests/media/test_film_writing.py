@@ -1,5 +1,6 @@
 """Laws of writing films: every frame once, the exact rate, sound as long as the picture, whole or not at all."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -285,6 +286,18 @@ def test_a_better_quality_is_nearer_and_larger(tmp_path):
     for kind in ("h264", "h265", "vp9", "av1"):
         (_, good), (_, poor) = (write(tmp_path, kind, frames, crf=crf) for crf in (5, 45))
         assert good.size_bytes > 1.5 * poor.size_bytes, kind
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 40])
+@pytest.mark.parametrize("kind", [kind for kind in ("h264", "h265") if kind in available_kinds()])
+def test_short_films_are_decoded_in_order(kind, count, tmp_path):
+    path, _ = write(tmp_path, kind, square_film(count))
+    with av.open(str(path)) as container:
+        times = [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size]
+    step = min(abs(one[0] - two[0]) for one, two in itertools.pairwise(sorted(times))) if count > 1 else 1
+    assert len(times) == count
+    assert [dts for _, dts in times] == sorted({dts for _, dts in times})
+    assert all(0 <= pts - dts <= 5 * step for pts, dts in times), "x265 leaves the times of very short films undefined"
 
 
 @pytest.mark.parametrize("kind", available_kinds())
