@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import types
 import zipfile
 from fractions import Fraction
 
@@ -31,6 +32,7 @@ from studio.media import (
     sweep_parts,
     write_film,
 )
+from studio.media.encoding_video import _redate
 from studio.recipe import Latent, Recipe, Restyle
 
 RECIPE = Recipe(latent=Latent(x=42.0))
@@ -298,6 +300,15 @@ def test_short_films_are_decoded_in_order(kind, count, tmp_path):
     assert len(times) == count
     assert [dts for _, dts in times] == sorted({dts for _, dts in times})
     assert all(0 <= pts - dts <= 5 * step for pts, dts in times), "x265 leaves the times of very short films undefined"
+
+
+@pytest.mark.parametrize(
+    ("shown", "decoded"), [([0], [0]), ([0, 1], [0, 1]), ([0, 2, 1], [-1, 0, 1]), ([0, 4, 2, 1, 3], [-2, -1, 0, 1, 2])]
+)
+def test_times_that_the_encoder_left_undefined_are_set(shown, decoded):
+    packets = [types.SimpleNamespace(pts=pts, dts=-171798693551) for pts in shown]
+    _redate(packets)
+    assert [packet.dts for packet in packets] == decoded
 
 
 @pytest.mark.parametrize("kind", available_kinds())
