@@ -18,7 +18,7 @@ from studio import media
 from studio.errors import MediaError, RecipeError, StudioError
 from studio.export import frames_folder
 from studio.film_restyle import RestyleExport, film_suffix
-from studio.film_restyle.export import ANIMATIONS
+from studio.film_restyle.estimates import ANIMATIONS
 from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle
 

@@ -19,7 +19,7 @@ from studio import media
 from studio.cli import app, values
 from studio.engine import Engine
 from studio.errors import MediaError, RecipeError
-from studio.film_restyle import RestyleExport, estimate, restyle_frames
+from studio.film_restyle import RestyleExport, estimate, restyle_frames, sound_note
 from studio.gallery import Gallery
 from studio.jobs import JobQueue
 from studio.models.common import build
@@ -309,6 +309,20 @@ def test_an_estimate_tells_length_sound_time_and_room_before_anything_is_made(pa
     found = estimate(Recipe(model=ref, restyle=Restyle(start=1.0)), source, engine=engine)
     assert (found.frames, found.length, found.width, found.height, found.has_sound) == (12, 1.0, 96, 64, True)
     assert found.seconds > 0 and found.disk_bytes > 12 * 64 * 96
+    bare = estimate(Recipe(model=ref, restyle=Restyle(start=1.0, flicker=0.0)), source, engine=engine)
+    assert 64 * 96 * 3 < bare.memory_bytes <= found.memory_bytes
+    with pytest.raises(MediaError, match="after start"):
+        estimate(Recipe(model=ref, restyle=Restyle(start=1.0, end=0.5)), source, engine=engine)
+
+
+def test_sound_that_the_container_cannot_hold_is_encoded_and_one_sentence_says_so(painter, tmp_path):
+    _, engine, ref = painter
+    source = film_file(tmp_path / "pan.mov", pan(4), sound=write_tone(tmp_path / "tone.wav", 0.5, codec="pcm_s16le"))
+    facts = media.probe_film(source)
+    sentence = "The sound is PCM, which MP4 films cannot hold as it is, so it is encoded as AAC."
+    assert sound_note(facts, ".mp4") == sentence and sound_note(facts, ".mov") == ""
+    saved, _ = made(Recipe(model=ref), source, tmp_path / "out.mp4", engine)
+    assert saved.film.note.count(sentence) == 1 and media.probe_film(saved.film.path).sound.codec == "aac"
 
 
 def test_what_is_no_film_or_no_range_of_it_is_said_in_one_sentence(painter, tmp_path):

@@ -10,19 +10,18 @@ import errno
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 from studio.engine import Engine
 from studio.errors import MediaError, StudioError
 from studio.export import RESERVE_BYTES, DiskFullError, Step
 from studio.film_render.store import DamagedFrameError, FrameStore, working_in
-from studio.film_restyle.clip import Clip, split
+from studio.film_restyle.clip import Clip
 from studio.film_restyle.drawing import FilmDrawing
-from studio.media import FilmFacts, FilmFormat, FilmFrame, FilmWriter, ImageArray, SavedFilm, Sound, format_for, read_film, sweep_parts
+from studio.film_restyle.estimates import FRAME_SHARE, sound_note
+from studio.media import KINDS, FilmFormat, FilmFrame, FilmWriter, ImageArray, SavedFilm, Sound, format_for, sweep_parts
 from studio.recipe import Recipe, Restyle
 from studio.restyle.motion import find_motion, lightness, warped_error
 
@@ -33,13 +32,6 @@ LOOK_EVERY = 50
 MAX_REPAIRS = 3
 MOST_PAIRS, PAIR_EVERY = 8, 24
 """Flicker is measured on one pair of neighbours in so many frames (two pairs at least), because each costs two more runs."""
-FRAME_SHARE = 0.7
-"""Estimate of a stored frame's bytes per byte of pixels."""
-SECONDS_PER_PIXEL = 6e-7
-"""Estimate of what reading, steadying and encoding take, on one core."""
-MORE_RUNS = 1.25
-"""Estimate of what samples and measuring add to the runs of the network."""
-ANIMATIONS = ("gif", "webp", "apng")
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -68,27 +60,6 @@ class Saved:
         if self.before == self.after:
             return f"Flicker (warped-frame error): {self.after:.4f}."
         return f"Flicker (warped-frame error): {self.before:.4f} without control, {self.after:.4f} with."
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a restyled film will take: ``frames`` (about), ``length`` of the film, ``seconds`` of work, ``disk_bytes`` meanwhile."""
-
-    frames: int
-    length: float
-    width: int
-    height: int
-    has_sound: bool
-    seconds: float
-    disk_bytes: int
-
-
-def film_suffix(facts: FilmFacts) -> str:
-    """Return the suffix of a restyled film: animations stay animations (WebP), and sound and transparency find a container."""
-    if facts.container in ANIMATIONS:
-        return ".webp"
-    needs_webm = facts.has_alpha or (facts.sound is not None and facts.sound.codec == "vorbis")
-    return ".webm" if needs_webm else ".mp4"
 
 
 class RestyleExport:
@@ -218,7 +189,7 @@ class RestyleExport:
                     writer.end_at(frame.time + frame.duration)
                 flicker.add(frame, image)
                 yield Step("encoding", frame.index + 1, clip.count)
-        notes = [clip.note, *drawing.notes, writer.saved.note]
+        notes = [clip.note, sound_note(clip.facts, KINDS[self.format.kind].suffix), *drawing.notes, writer.saved.note]
         result = Saved(writer.saved, *flicker.means(), tuple(dict.fromkeys(note for note in notes if note)))
         self._result = replace(result, film=replace(writer.saved, note=" ".join(filter(None, (*result.notes, result.words)))))
 
@@ -271,28 +242,3 @@ class _Flicker:
             return None, None
         before, after = (sum(errors) / len(pairs) for errors in zip(*pairs, strict=True))
         return before, after
-
-
-def estimate(recipe: Recipe, path: str | os.PathLike[str], *, engine: Engine, max_memory: int | None = None) -> Estimate:
-    """Estimate what a restyled film will take, by restyling one of its frames, before anything is started.
-
-    Raises:
-        StudioError: As for :class:`RestyleExport`, or a frame is too large for the memory.
-    """
-    options = recipe.restyle or Restyle()
-    clip = Clip(path, options.start, options.end)
-    middle = clip.start + max(Fraction(0), clip.seconds) / 2
-    image, alpha = split(next(iter(read_film(path, start=middle))).image)
-    began = time.perf_counter()
-    engine.restyle(recipe, image, alpha, max_memory=max_memory)
-    once = time.perf_counter() - began
-    pixels, runs = image.shape[0] * image.shape[1], MORE_RUNS if options.flicker > 0 else 1.0
-    return Estimate(
-        frames=clip.about,
-        length=float(clip.seconds),
-        width=image.shape[1],
-        height=image.shape[0],
-        has_sound=clip.facts.sound is not None,
-        seconds=clip.about * (once * runs + pixels * SECONDS_PER_PIXEL),
-        disk_bytes=int(clip.about * pixels * 3 * FRAME_SHARE),
-    )

@@ -38,6 +38,18 @@ _PACKET_SECONDS = Fraction(3, 100)
 Samples = npt.NDArray[np.float32]
 
 
+def keeps_sound(container: str, codec: str) -> bool:
+    """Say whether sound of a codec can be copied bit for bit into an ``mp4``, ``mov`` or ``webm``."""
+    return codec in _HOLDS.get(container, ())
+
+
+def encoded_as(container: str) -> str:
+    """Name what sound becomes in a container that cannot keep it as it is; empty for one without sound."""
+    if container not in _ENCODERS:
+        return ""
+    return _ENCODERS[container][0].removeprefix("lib").replace("aac", "AAC").replace("opus", "Opus")
+
+
 class SoundTrack:
     """The sound of one film, written as far as the pictures are."""
 

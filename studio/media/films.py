@@ -58,6 +58,7 @@ def read_film(
     start: Seconds | None = None,
     end: Seconds | None = None,
     rate: Fraction | int | float | str | None = None,
+    facts: FilmFacts | None = None,
 ) -> Iterator[FilmFrame]:
     """Give the frames of a film in order, upright, in sRGB, each with its time.
 
@@ -67,6 +68,7 @@ def read_film(
         end: Seconds into the film, not included. None: to the end.
         rate: None gives every frame once, at its own time. A rate gives ``round(length * rate)`` frames at exactly
             ``start + k / rate``, each the frame nearest in time: frames are repeated or left out, never mixed.
+        facts: What :func:`probe_film` found, where that is known already; single frames then come faster.
 
     Yields:
         Frames whose ``index`` counts from 0 and whose ``time`` is in seconds since the beginning of the film.
@@ -74,7 +76,7 @@ def read_film(
     Raises:
         MediaError: As in :func:`probe_film`; or the range is empty; or the film is damaged further on.
     """
-    facts = probe_film(path)
+    facts = facts or probe_film(path)
     begin = _seconds(start, "start") or Fraction(0)
     stop = _seconds(end, "end")
     if stop is not None and stop <= begin:
