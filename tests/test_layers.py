@@ -11,8 +11,8 @@ PACKAGE = ROOT / "studio"
 
 LAYERS = (
     {"errors", "recipe", "recipe_codec", "recipe_film", "recipe_latent", "recipe_paths", "paths", "_version"},
-    {"media", "audio", "midi", "models", "lab", "flashes"},
-    {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping"},
+    {"media", "audio", "midi", "osc", "models", "lab", "flashes"},
+    {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping", "live"},
     {"directions", "inversion", "drag", "restyle", "training"},
     {
         "batch",
@@ -42,6 +42,7 @@ HOMES = {
     "rich": {"cli"},
     "librosa": {"audio"},
     "mido": {"midi"},
+    "pythonosc": {"osc"},
     "opensimplex": {"timeline"},
     "av": {"media"},
     "imageio": {"media"},
