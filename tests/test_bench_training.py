@@ -1,5 +1,6 @@
 """What the bench of training times."""
 
+import types
 from dataclasses import replace
 
 import pytest
@@ -41,15 +42,14 @@ def test_both_precisions_are_timed_in_whole_steps(case, tmp_path, monkeypatch):
     assert {row.unit for row in rows} == {case.unit}
 
 
-def test_a_rare_step_counts_with_its_share():
+def test_a_rare_step_counts_with_its_share(monkeypatch):
     class Sleepy:
-        images_per_step = 1
+        images_per_step, now = 1, 0.0
 
         def step(self, random, clock):
-            import time
+            self.now += 0.02 if clock.step % 10 == 0 else 0.002
 
-            time.sleep(0.02 if clock.step % 10 == 0 else 0.002)
-
-    settings = replace(SMALL.settings, r1_interval=10)
-    seconds = bench_training._seconds_per_step(Sleepy(), settings, 0.3)
-    assert seconds == pytest.approx(0.002 + 0.018 / 10, rel=0.4)
+    sleepy = Sleepy()
+    monkeypatch.setattr(bench_training, "time", types.SimpleNamespace(monotonic=lambda: sleepy.now, perf_counter=lambda: sleepy.now))
+    seconds = bench_training._seconds_per_step(sleepy, replace(SMALL.settings, r1_interval=10), 0.3)
+    assert seconds == pytest.approx(0.002 + 0.018 / 10)

@@ -18,6 +18,11 @@ from studio.training.family import PLAIN, Family, picture
 from studio.training.objectives import Objective
 from studio.training.settings import Settings, require
 
+DISCRIMINATORS = {"residual": "stylegan2-discriminator", "strided": "dcgan-discriminator"}
+"""What the setting ``discriminator`` means to a StyleGAN."""
+STYLE_FAMILIES = ("stylegan2", "stylegan3", "stylegan3-r")
+STRIDED: Mapping[str, Any] = {"d_lr": 0.0004, "r1_interval": 8}
+"""What the strided discriminator needs instead: it learns faster, so it steps more slowly."""
 GROWN_AFTER = 0.5
 """Share of a run after which progressively grown networks have their full size."""
 
@@ -28,11 +33,9 @@ def _stylegan2(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, 
 
 
 def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
-    if settings.discriminator == "strided":
-        return "dcgan-discriminator", picture(settings, c_dim, img_channels)
-    if settings.discriminator:
-        raise TrainingError(f"discriminator={settings.discriminator!r} is not known. Use strided, or leave it out.")
-    return "stylegan2-discriminator", picture(settings, c_dim, img_channels)
+    if settings.discriminator not in DISCRIMINATORS:
+        raise TrainingError(f"discriminator={settings.discriminator!r} is not known. Use {' or '.join(DISCRIMINATORS)}, or leave it out.")
+    return DISCRIMINATORS[settings.discriminator], picture(settings, c_dim, img_channels)
 
 
 def _stylegan3(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:

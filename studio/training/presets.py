@@ -16,6 +16,7 @@ from studio.training import data, families, start, translator_presets
 from studio.training.settings import Settings
 from studio.training.settings import require as require
 from studio.training.team import Team
+from studio.training.trainer import choose_device
 
 if TYPE_CHECKING:
     from studio.training.trainer import Trainer
@@ -59,7 +60,9 @@ def _resolve_gan(settings: Settings) -> Settings:
     if settings.img_channels not in (3, 4):
         raise TrainingError(f"img_channels={settings.img_channels} is not possible. Use 3 (colours) or 4 (colours and transparency).")
     batch = settings.batch or family.batch
-    open_fields = {name: value for name, value in family.numbers.items() if getattr(settings, name) is None}
+    settings = dataclasses.replace(settings, discriminator=_judge(settings))
+    numbers = {**family.numbers, **(families.STRIDED if settings.discriminator == "strided" else {})}
+    open_fields = {name: value for name, value in numbers.items() if getattr(settings, name) is None}
     resolved = dataclasses.replace(
         settings,
         resolution=resolution,
@@ -71,6 +74,18 @@ def _resolve_gan(settings: Settings) -> Settings:
     resolved = dataclasses.replace(resolved, r1_gamma=_or(resolved.r1_gamma, 0.0008 * resolution**2 / batch))
     families.objective(resolved)
     return resolved
+
+
+def _judge(settings: Settings) -> str | None:
+    """Choose the discriminator of a StyleGAN: the command's, the run's, that of the run or file it starts from, else by the device."""
+    if settings.discriminator is not None or settings.family not in families.STYLE_FAMILIES:
+        return settings.discriminator
+    before = start.earlier_settings(settings)
+    if before is not None:
+        return before.discriminator
+    started = start.origin(settings)
+    has_own = started is not None and started.judge is not None
+    return "residual" if has_own or choose_device(settings.device).type == "cuda" else "strided"
 
 
 def _or(value: float | None, default: float) -> float:

@@ -135,8 +135,9 @@ class Settings:
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""
     style_mixing: float | None = None
-    discriminator: str = ""
-    """Of a StyleGAN: its own ("") or ``strided``, plain strided convolutions: several times as many pictures in a CPU's hour."""
+    discriminator: str | None = None
+    """Of a StyleGAN: ``residual``, the published one, or ``strided``, plain strided convolutions, which learn several times faster on a
+    CPU. None: what the run or the file it starts from has, else strided where there is no GPU."""
     noise: bool = True
     """Whether a StyleGAN2 gets random grain in every layer. Without it a short run learns drawing where it would learn grain."""
     blur_init_sigma: float | None = None

@@ -26,6 +26,7 @@ from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training import transfer
 from studio.training.settings import Settings
+from studio.training.state import RunFolder
 
 REST_KIMG = 10.0
 """Thousand pictures that a fresh discriminator sees before a finished generator starts to learn from it ..."""
@@ -102,6 +103,18 @@ def origin(settings: Settings) -> Origin | None:
         return _read(remembered) if remembered.is_file() else None
     path = find_model(settings.start_from)
     return None if path is None else _describe(settings.start_from, path, load_pair(path))
+
+
+def earlier_settings(settings: Settings) -> Settings | None:
+    """Return the settings of the run that this one continues, or else grows from; None when it does neither."""
+    from studio.training.loop import run_folder
+
+    source = Path(settings.start_from)
+    grown = source if source.is_dir() else source.parent if source.is_file() and is_training_state(source) else None
+    for folder in (run_folder(settings), RunFolder(grown) if settings.start_from and grown is not None else None):
+        if folder is not None and folder.settings_file.is_file():
+            return Settings.from_json(folder.settings_file.read_text())
+    return None
 
 
 def find_model(start_from: str) -> Path | None:

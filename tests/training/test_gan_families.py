@@ -194,3 +194,20 @@ def test_a_stylegan2_learns_from_a_strided_discriminator_and_grows_with_it(make:
 def test_an_unknown_discriminator_is_refused(make: Make) -> None:
     with pytest.raises(TrainingError, match="'huge' is not known"):
         presets.build_trainer(presets.resolve(make("stylegan2", discriminator="huge")))
+
+
+def test_the_discriminator_left_open_follows_the_run_the_start_and_the_device(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(**changes: Any) -> tuple[str | None, float | None]:
+        resolved = presets.resolve(make("stylegan2", **changes))
+        return resolved.discriminator, resolved.d_lr
+
+    assert chosen() == ("strided", 0.0004)
+    assert chosen(discriminator="residual") == ("residual", 0.002)
+    assert chosen(d_lr=0.01) == ("strided", 0.01)
+    assert presets.resolve(make("dcgan")).discriminator is None
+    before = make("stylegan2", folder="before", discriminator="residual")
+    run(before)
+    assert chosen(folder="before") == ("residual", 0.002), "a run keeps its own"
+    assert chosen(folder="after", start_from=before.folder) == ("residual", 0.002), "a run that grows keeps it too"
+    monkeypatch.setattr(presets, "choose_device", lambda device: torch.device("cuda"))
+    assert chosen() == ("residual", 0.002)

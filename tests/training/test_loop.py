@@ -44,6 +44,7 @@ def gan(tmp_path: Path) -> Settings:
         batch=4,
         channel_base=64,
         channel_max=8,
+        discriminator="residual",
         z_dim=8,
         w_dim=8,
         r1_interval=2,

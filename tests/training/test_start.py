@@ -78,7 +78,7 @@ def test_a_model_without_a_discriminator_starts_by_its_name_and_rests_while_a_fr
     state = run(settings, steps=2)
     name = "synthesis.b8.conv1.weight"
     assert torch.equal(state[f"G/{name}"], before[name])
-    assert state["D/b16.conv0.weight"].shape == (8, 8, 3, 3)
+    assert state["D/layers.1.weight"].shape == (8, 8, 4, 4)
     late = run(dataclasses.replace(settings, kimg=0.016))
     assert not torch.equal(late[f"G/{name}"], before[name])
 
