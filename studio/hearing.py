@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from studio import paths
 from studio.audio import Analysis, analyse
 from studio.audio.spectra import HOP, SAMPLE_RATE, WINDOW
 from studio.media.files import atomic_write, hash_file
-from studio.media.sounds import stream_sound
+from studio.media.sounds import Samples, sound_seconds, stream_sound
 from studio.midi import Notes, read_midi
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,12 @@ class Heard(Protocol):
         """Return one raw value per frame."""
 
 
-def hear(path: str | os.PathLike[str]) -> Analysis | Notes:
+def hear(path: str | os.PathLike[str], told: Callable[[float], None] | None = None) -> Analysis | Notes:
     """Listen to a sound, a film's sound, or a MIDI file (by its suffix .mid or .midi).
+
+    Args:
+        path: The file.
+        told: Told now and then how much was heard, 0 to 1; what it raises ends the listening, and nothing is kept.
 
     Raises:
         MediaError: It cannot be read; the message names it.
@@ -51,10 +56,21 @@ def hear(path: str | os.PathLike[str]) -> Analysis | Notes:
     kept = cache_path(hash_file(place)) if place.is_file() else None
     found = None if kept is None else _recall(kept)
     if found is None:
-        found = analyse(stream_sound(place, SAMPLE_RATE))
+        blocks = stream_sound(place, SAMPLE_RATE)
+        found = analyse(blocks if told is None else _telling(blocks, sound_seconds(place), told))
         if kept is not None:
             _remember(kept, found)
     return found
+
+
+def _telling(blocks: Iterable[Samples], seconds: float, told: Callable[[float], None]) -> Iterator[Samples]:
+    """Give blocks on and tell before each how much came before it, and after the last that all did."""
+    count = 0
+    for block in blocks:
+        told(min(1.0, count / SAMPLE_RATE / seconds) if seconds > 0 else 0.0)
+        count += len(block)
+        yield block
+    told(1.0)
 
 
 def cache_path(sha256: str) -> Path:

@@ -1,5 +1,8 @@
 """What is heard, on sounds that are known exactly: clicks, tones, noise. This file imports librosa."""
 
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 from fractions import Fraction
 
@@ -236,3 +239,29 @@ def test_gate_power_smoothing_and_inversion():
     impulse[100] = 1
     smooth = envelope(impulse, 10, Envelope(release=0, clip=100, smooth=1.0))
     assert smooth.sum() == pytest.approx(1.0, abs=1e-4) and smooth[100] == pytest.approx(1 / (10 * (2 * np.pi) ** 0.5), rel=0.01)
+
+
+LOADING = """
+    import numba
+    from numba.core.compiler_lock import global_compiler_lock
+
+    built = []
+
+    def watched(make):
+        def build(*options, **more):
+            built.append(global_compiler_lock.is_locked())
+            return make(*options, **more)
+        return build
+
+    numba.guvectorize, numba.vectorize = watched(numba.guvectorize), watched(numba.vectorize)
+    import numpy as np
+    from studio.audio import analyse
+    noise = np.random.RandomState(0).randn(22050).astype(np.float32)
+    y = np.concatenate([noise[:2000] if n % 2 else np.zeros(9025, np.float32) for n in range(30)])
+    assert len(analyse([y]).beats)
+    assert len(built) >= 8 and all(built), built
+"""
+
+
+def test_what_librosa_compiles_is_made_under_the_lock_of_numba_as_other_threads_compile_too():
+    subprocess.run([sys.executable, "-c", textwrap.dedent(LOADING)], check=True, timeout=300)

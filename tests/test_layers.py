@@ -50,7 +50,7 @@ HOMES = {
     "ray": {"film_render"},
     "PIL": {"media", "training"},
     "safetensors": {"checkpoints"},
-    "numba": {"accel"},
+    "numba": {"accel", "audio"},
     "llvmlite": {"accel"},
     "tensorboardX": {"training"},
 }

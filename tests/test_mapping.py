@@ -181,6 +181,23 @@ def test_a_sound_is_listened_to_once(tmp_path, monkeypatch):
         hear(tmp_path / "c.wav")
 
 
+def test_listening_tells_how_far_it_is_and_what_ends_it_keeps_nothing(tmp_path):
+    from media.test_sounds import write_wav
+
+    path = write_wav(tmp_path / "long.wav", 0.1 * np.sin(np.arange(45 * 8000) / 5)[None], 8000)
+    told = []
+
+    def stop_at_the_end(share):
+        told.append(share)
+        if share == 1.0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hear(path, stop_at_the_end)
+    assert told == [0.0, pytest.approx(20 / 45, abs=0.01), pytest.approx(40 / 45, abs=0.01), 1.0]
+    assert not cache_path(hash_file(path)).exists()
+
+
 @pytest.fixture
 def midi(tmp_path):
     """Two notes at 120 BPM, a slower tempo, a third note; a controller that rises."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from studio.audio.loading import librosa
 from studio.audio.spectra import HOP, SAMPLE_RATE, Array
 
 BLOCK_HOPS = 60 * SAMPLE_RATE // HOP
@@ -32,11 +33,10 @@ def find_beats(onset: Array, *, shift: float = 0.0) -> tuple[float, Times]:
     """
     if len(onset) < SHORTEST_HOPS or not onset.max() > 0:
         return 0.0, np.zeros(0)
-    from librosa import beat
-    from librosa.feature import tempo as find_tempo
+    library = librosa()
 
     def tempo_of(piece: Array, start: float) -> float:
-        return float(np.ravel(find_tempo(tg=_self_similarity(piece), sr=SAMPLE_RATE, hop_length=HOP, start_bpm=start))[0])
+        return float(np.ravel(library.feature.tempo(tg=_self_similarity(piece), sr=SAMPLE_RATE, hop_length=HOP, start_bpm=start))[0])
 
     pieces = [onset[start : start + BLOCK_HOPS] for start in range(0, len(onset), BLOCK_HOPS)]
     if len(pieces) > 1 and len(pieces[-1]) < BLOCK_HOPS // 2:
@@ -45,7 +45,7 @@ def find_beats(onset: Array, *, shift: float = 0.0) -> tuple[float, Times]:
     usual = float(np.median([tempo_of(piece, 120.0) for piece in loud]))
     tempi = [tempo_of(piece, usual) if piece.max() > 0 else usual for piece in pieces]
     steady = usual if np.allclose(tempi, usual, rtol=0.02) else np.repeat(tempi, [len(piece) for piece in pieces])
-    _, hops = beat.beat_track(onset_envelope=onset.astype(np.float64), sr=SAMPLE_RATE, hop_length=HOP, bpm=steady, trim=True)
+    _, hops = library.beat.beat_track(onset_envelope=onset.astype(np.float64), sr=SAMPLE_RATE, hop_length=HOP, bpm=steady, trim=True)
     places = _audible(onset, np.array([_peak_near(onset, int(hop)) for hop in hops]))
     times = np.unique(np.maximum(places * HOP / SAMPLE_RATE + shift, 0.0))
     return _tempo_of_beats(times, usual), times

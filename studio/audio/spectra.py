@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from studio.audio.loading import librosa
+
 Array = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 22050
@@ -176,9 +178,7 @@ class _Tracer:
 
     @cached_property
     def _mel_filters(self) -> Array:
-        from librosa import filters
-
-        mel: Array = filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=N_MELS, norm=None)
+        mel: Array = librosa().filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=N_MELS, norm=None)
         return mel
 
     @cached_property
@@ -188,9 +188,7 @@ class _Tracer:
 
     @cached_property
     def _chroma_filters(self) -> Array:
-        from librosa import filters
-
-        chroma: Array = filters.chroma(sr=SAMPLE_RATE, n_fft=CHROMA_WINDOW, tuning=0.0)
+        chroma: Array = librosa().filters.chroma(sr=SAMPLE_RATE, n_fft=CHROMA_WINDOW, tuning=0.0)
         return chroma
 
 
@@ -212,9 +210,7 @@ class _Separator:
             yield self._split(len(self._held))
 
     def _split(self, end: int) -> tuple[Array, Array]:
-        from librosa import decompose
-
-        parts = decompose.hpss(self._held.T, kernel_size=(_TIME_KERNEL, _MEL_KERNEL), margin=_MARGINS)
+        parts = librosa().decompose.hpss(self._held.T, kernel_size=(_TIME_KERNEL, _MEL_KERNEL), margin=_MARGINS)
         harmonic, percussive = (part.T[self._done : end].astype(np.float32) for part in parts)
         keep_from = max(0, end - _CONTEXT)
         self._held, self._done = self._held[keep_from:], end - keep_from

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from studio.model_cache import Loaded
 
 SECONDS_PER_SEED = 4.0
-RECIPE_SUFFIXES = (".json", ".png", ".jpg", ".jpeg", ".webp", ".mp4", ".m4v", ".mov", ".webm", ".gif", ".apng")
+RECIPE_SUFFIXES = (".json", ".png", ".jpg", ".jpeg", ".webp", ".mp4", ".m4v", ".mov", ".webm", ".gif", ".apng", ".zip")
 DEFAULT_PRESET = "lucid"
 NO_PRESET = "none"
 

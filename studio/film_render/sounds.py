@@ -39,19 +39,20 @@ def refer_to(path: str | os.PathLike[str], *, start: float = 0.0, is_heard: bool
     return SoundRef(safe_name(place.name)[:200], hash_file(place), start, is_heard and place.suffix.lower() not in MIDI)
 
 
-def keep_sound(path: str | os.PathLike[str], name: str = "") -> SoundRef:
+def keep_sound(path: str | os.PathLike[str], name: str = "", folder: Path | None = None) -> SoundRef:
     """Copy a sound or MIDI file to where the studio finds it as long as it lives, and describe it for a recipe.
 
     Args:
         path: The file.
         name: What the user calls it, when that is not the name of the file.
+        folder: Where to; by default where every film of the studio finds it.
 
     Raises:
         MediaError: It cannot be read, or the disk is full.
     """
     place = Path(path)
     ref = refer_to(place)
-    target = sounds_folder() / f"{ref.sha256}{place.suffix.lower()[:8]}"
+    target = (folder or sounds_folder()) / f"{ref.sha256}{place.suffix.lower()[:8]}"
     if not target.exists():
         with place.open("rb") as source, atomic_write(target) as file:
             shutil.copyfileobj(source, file, 1 << 20)
@@ -61,6 +62,10 @@ def keep_sound(path: str | os.PathLike[str], name: str = "") -> SoundRef:
 def find_sound(ref: SoundRef, given: Given = ()) -> Path:
     """Find the file of a sound: among some that were named, else among those that were kept.
 
+    Args:
+        ref: The sound.
+        given: Files, and folders in which sounds were kept.
+
     Raises:
         MediaError: It is not there any more.
     """
@@ -68,9 +73,10 @@ def find_sound(ref: SoundRef, given: Given = ()) -> Path:
     for path in named:
         if path.is_file() and (hash_file(path) == ref.sha256 if ref.sha256 else safe_name(path.name)[:200] == ref.name):
             return path
-    kept = sorted(sounds_folder().glob(f"{ref.sha256}.*")) if ref.sha256 else []
-    if kept:
-        return kept[0]
+    for folder in (*(path for path in named if path.is_dir()), sounds_folder()):
+        kept = sorted(folder.glob(f"{ref.sha256}.*")) if ref.sha256 else []
+        if kept:
+            return kept[0]
     raise MediaError(f"The sound {ref.name or ref.sha256[:12] or 'of this film'} is not here any more. Give the file once more.")
 
 

@@ -44,6 +44,7 @@ class JobQueue:
         home: Folder of the list and of the frames in the making; by default ``jobs`` in the studio's home.
         engine: Draws the films; without one nothing is started here.
         gallery_of: Gives the gallery of a folder.
+        sounds: A folder where sounds were kept, beside the studio's own.
         reserve_bytes: How much of the disk stays free.
     """
 
@@ -53,11 +54,13 @@ class JobQueue:
         engine: Engine | None = None,
         gallery_of: Callable[[Path], Gallery] = Gallery,
         *,
+        sounds: Path | None = None,
         reserve_bytes: int = RESERVE_BYTES,
     ) -> None:
+        self._sounds = () if sounds is None else (sounds,)
         self.home = Path(home) if home is not None else paths.home_folder() / "jobs"
         self._table = Table(self.home / TABLE_NAME)
-        self._workshop = None if engine is None else Workshop(self._table, self.folder, engine, gallery_of, reserve_bytes)
+        self._workshop = None if engine is None else Workshop(self._table, self.folder, engine, gallery_of, reserve_bytes, self._sounds)
 
     def start(self) -> None:
         """Begin to work the list off; jobs that an ended process left behind go on."""
@@ -107,7 +110,7 @@ class JobQueue:
         for path in sounds:
             keep_sound(path)
         for cell in cells:
-            find_sounds(film_of(cell))
+            find_sounds(film_of(cell), self._sounds)
         self._check_room(visitor)
         named = title or f"{cells[0].model.name or 'film'}, {film.seconds:g} s"
         return self._enter(secrets.token_hex(6), cells, wishes, film.count, title=named, pictures=pictures, out=out, visitor=visitor)

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from studio.engine import Engine
@@ -53,10 +53,16 @@ class Workshop:
     """
 
     def __init__(
-        self, table: Table, folder_of: Callable[[str], Path], engine: Engine, gallery_of: Callable[[Path], Gallery], reserve_bytes: int
+        self,
+        table: Table,
+        folder_of: Callable[[str], Path],
+        engine: Engine,
+        gallery_of: Callable[[Path], Gallery],
+        reserve_bytes: int,
+        sounds: Sequence[Path] = (),
     ) -> None:
         self._table, self._folder_of, self._engine = table, folder_of, engine
-        self._gallery_of, self._reserve = gallery_of, reserve_bytes
+        self._gallery_of, self._reserve, self._sounds = gallery_of, reserve_bytes, sounds
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -162,7 +168,14 @@ class Workshop:
         target, frames = self._target(job), folder / "frames"
         if not restyling.is_restyled(job):
             return Export(
-                job.recipes, target, frames, wishes=job.wishes, engine=self._engine, reserve_bytes=self._reserve, on_saved=publish
+                job.recipes,
+                target,
+                frames,
+                wishes=job.wishes,
+                sounds=self._sounds,
+                engine=self._engine,
+                reserve_bytes=self._reserve,
+                on_saved=publish,
             )
         return RestyleExport(
             job.recipes[0],

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from studio.errors import MediaError
+from studio.media import film_zips
 from studio.media.files import explained, hash_file
 from studio.media.film_animations import is_animation, probe_animation, read_animation
 from studio.media.film_decoding import probe_video, read_video
@@ -94,12 +95,15 @@ def read_film(
 
 
 def inspect_media(path: str | os.PathLike[str]) -> Header:
-    """Read size, recipe and marks of a picture or a film without decoding more than one frame.
+    """Read size, recipe and marks of a picture, a film, or our zip of film frames without decoding more than one frame.
 
     Raises:
         MediaError: It is neither, damaged, or too large; the message names it.
     """
-    if _is_still(_head(path)):
+    head = _head(path)
+    if head.startswith(film_zips.MAGIC):
+        return film_zips.inspect_zip(path)
+    if _is_still(head):
         return inspect_image(path)
     try:
         facts = probe_film(path)

@@ -85,6 +85,16 @@ def stream_sound(path: str | os.PathLike[str], sr: int = 22050, block_seconds: f
         yield np.concatenate(held)
 
 
+def sound_seconds(path: str | os.PathLike[str]) -> float:
+    """Return about how long a sound is, as its file says; 0 where the file does not say.
+
+    Raises:
+        MediaError: It cannot be read, or holds no sound.
+    """
+    with _Sound(path, safe_name(Path(path).name, "the sound")) as sound:
+        return sound.seconds
+
+
 class _Sound:
     """An open sound file that gives blocks ``[channels, n]``; a context manager.
 
@@ -116,6 +126,11 @@ class _Sound:
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
+
+    @property
+    def seconds(self) -> float:
+        """The length that the file tells, 0 when it tells none."""
+        return max(0.0, float(self._container.duration or 0) / av.time_base)
 
     def blocks(self) -> Iterator[Samples]:
         """Decode from the beginning to the end, skipping a few damaged packets.

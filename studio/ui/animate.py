@@ -17,7 +17,7 @@ from studio.latents import keep_ws
 from studio.recipe import MAX_FILM_JSON_BYTES, Film, Latent, Recipe, from_json
 from studio.recipe_film import EASINGS, PATHS
 from studio.ui import animate_film, animate_sound, jobs_drawer, shell
-from studio.ui.animate_glimpse import Glimpse
+from studio.ui.animate_glimpse import glimpse, glimpse_part, glimpse_state
 from studio.ui.animate_reel import Reel, make_plan, preview, reel_of, still
 from studio.ui.animate_requests import FileRequest, FilmRequest, FrameRequest, PlacesRequest, RouteRequest, StateRequest
 from studio.ui.context import Answer, Context, endpoint, image_url, recipe_to_page, speed
@@ -67,6 +67,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, Payload, saved),
         endpoint(ctx, RouteRequest, make_route),
         endpoint(ctx, FileRequest, open_file),
+        endpoint(ctx, ItemRequest, listen_state),
         endpoint(ctx, FilmRequest, use_preset),
         endpoint(ctx, FilmRequest, save_preset),
         endpoint(ctx, PartRequest, sound_part),
@@ -80,6 +81,7 @@ def build(ctx: Context) -> Handles:
 
 def desk(ctx: Context, session: Session, request: Payload) -> Answer:
     """Say what the tab needs once: the film at hand, its steps, the menus."""
+    animate_sound.sweep_sounds(ctx)
     reel = reel_of(session)
     kinds = [{"name": name, "label": media.KINDS[name].label} for name in media.available_kinds()]
     return {
@@ -243,7 +245,7 @@ def open_file(ctx: Context, session: Session, request: FileRequest) -> Answer:
     """Look into a dropped file: a film of ours comes back whole, a sound joins the film, a preset moves it."""
     file, suffix = uploaded_file(ctx.settings.uploads, request.path), Path(request.name).suffix.lower()
     if suffix in SOUND_SUFFIXES:
-        return animate_sound.take(ctx, reel_of(session), file, request.name)
+        return animate_sound.listen(ctx, reel_of(session), file, request.name)
     if suffix == ".json":
         return _open_json(ctx, session, request, file)
     found = media.inspect_media(file)
@@ -253,7 +255,12 @@ def open_file(ctx: Context, session: Session, request: FileRequest) -> Answer:
     facts = media.probe_film(file) if media.is_film(file) else None
     if facts is None or facts.sound is None:
         raise StudioError(f"{Path(request.name).name} was not made by the studio and holds no sound.")
-    return animate_sound.take(ctx, reel_of(session), file, request.name)
+    return animate_sound.listen(ctx, reel_of(session), file, request.name)
+
+
+def listen_state(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Say how far the listening to a sound is; ``on`` false stops it."""
+    return animate_sound.listen_state(reel_of(session), request.id, is_wanted=request.on)
 
 
 def _open_json(ctx: Context, session: Session, request: FileRequest, file: Path) -> Answer:
@@ -291,53 +298,8 @@ def _c_dim(ctx: Context, recipe: Recipe) -> int:
 
 def sound_part(ctx: Context, session: Session, request: PartRequest) -> Answer:
     """Give a part of a sound's file, for the page to play it."""
-    file = animate_sound.sound_file(reel_of(session), request.id, public=ctx.settings.public)
+    file = animate_sound.sound_file(ctx, reel_of(session), request.id)
     return part(file, request.offset)
-
-
-# ---- a few seconds in final quality ------------------------------------------------------------------------------------
-
-
-def glimpse(ctx: Context, session: Session, request: FrameRequest) -> Answer:
-    """Begin to make five seconds from a frame on, in the quality of the film."""
-    reel = reel_of(session)
-    if reel.shown is None:
-        return {"missing": True}
-    jobs_drawer.check_limits(ctx, reel.shown)
-    _forget_glimpses(reel)
-    made = Glimpse(ctx.settings.uploads / "glimpses")
-    reel.errands[made.id] = made
-    made.start(ctx.engine, reel.shown, request.index)
-    return made.state(0.0)
-
-
-def glimpse_state(ctx: Context, session: Session, request: ItemRequest) -> Answer:
-    """Say how far a preview is; ``on`` false stops it."""
-    made = _glimpse(session, request.id)
-    if not request.on:
-        made.stopped.set()
-    return made.state(0.4)
-
-
-def glimpse_part(ctx: Context, session: Session, request: PartRequest) -> Answer:
-    """Give a part of a preview's file."""
-    made = _glimpse(session, request.id)
-    if made.path is None:
-        raise StudioError("This preview is not there any more. Make it again.")
-    return part(made.path, request.offset)
-
-
-def _glimpse(session: Session, name: str) -> Glimpse:
-    made: Glimpse | None = reel_of(session).errands.get(name)
-    if made is None:
-        raise StudioError("This preview is not there any more. Make it again.")
-    return made
-
-
-def _forget_glimpses(reel: Reel) -> None:
-    for made in reel.errands.values():
-        made.forget()
-    reel.errands.clear()
 
 
 def _steps(reel: Reel) -> Answer:

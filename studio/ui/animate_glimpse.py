@@ -19,7 +19,13 @@ from studio.media import FilmFormat, ImageArray, Sound, write_film
 from studio.media.mixing import mix_sounds
 from studio.recipe import Recipe
 from studio.render import opaque
-from studio.ui.context import Answer
+from studio.ui import jobs_drawer
+from studio.ui.animate_reel import Reel, ears_of, reel_of
+from studio.ui.animate_requests import FrameRequest
+from studio.ui.context import Answer, Context
+from studio.ui.media_parts import PartRequest, part
+from studio.ui.payloads import ItemRequest
+from studio.ui.session import Session
 from studio.worker import Priority
 
 log = logging.getLogger(__name__)
@@ -36,6 +42,8 @@ class Glimpse:
     """One preview in the making: how far it is, its file, and why there is none."""
 
     folder: Path
+    given: tuple[Path, ...] = ()
+    """Folders where sounds are kept, beside the studio's own."""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(6))
     done: int = 0
     total: int = 0
@@ -76,7 +84,7 @@ class Glimpse:
             self.ended.set()
 
     def _make(self, engine: Any, recipe: Recipe, index: int) -> None:
-        film = FilmRender(replace(recipe, precision="auto"), engine=engine)
+        film = FilmRender(replace(recipe, precision="auto"), sounds=self.given, engine=engine)
         length = min(film.count, round(SECONDS * film.rate) or 1)
         first = min(index, film.count - length)
         self.total = length
@@ -110,3 +118,48 @@ class Glimpse:
         mixed = self.folder / f"glimpse-{self.id}.wav"
         mix_sounds(parts, float(length / film.rate), mixed)
         return Sound(mixed)
+
+
+# ---- what the page asks for ------------------------------------------------------------
+
+
+def glimpse(ctx: Context, session: Session, request: FrameRequest) -> Answer:
+    """Begin to make five seconds from a frame on, in the quality of the film."""
+    reel = reel_of(session)
+    if reel.shown is None:
+        return {"missing": True}
+    jobs_drawer.check_limits(ctx, reel.shown)
+    _forget_glimpses(reel)
+    made = Glimpse(ctx.settings.uploads / "glimpses", ears_of(ctx).given)
+    reel.errands[made.id] = made
+    made.start(ctx.engine, reel.shown, request.index)
+    return made.state(0.0)
+
+
+def glimpse_state(ctx: Context, session: Session, request: ItemRequest) -> Answer:
+    """Say how far a preview is; ``on`` false stops it."""
+    made = _glimpse(session, request.id)
+    if not request.on:
+        made.stopped.set()
+    return made.state(0.4)
+
+
+def glimpse_part(ctx: Context, session: Session, request: PartRequest) -> Answer:
+    """Give a part of a preview's file."""
+    made = _glimpse(session, request.id)
+    if made.path is None:
+        raise StudioError("This preview is not there any more. Make it again.")
+    return part(made.path, request.offset)
+
+
+def _glimpse(session: Session, name: str) -> Glimpse:
+    made: Glimpse | None = reel_of(session).errands.get(name)
+    if made is None:
+        raise StudioError("This preview is not there any more. Make it again.")
+    return made
+
+
+def _forget_glimpses(reel: Reel) -> None:
+    for made in reel.errands.values():
+        made.forget()
+    reel.errands.clear()

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from studio.recipe import Recipe
 from studio.recipe_film import Film, SoundRef
 from studio.timeline import Timeline
 from studio.ui.context import Context
+from studio.ui.jobs_drawer import passing_sounds
 from studio.ui.session import History, Session
 from studio.worker import Priority
 
@@ -31,6 +33,8 @@ T = TypeVar("T")
 PART = "animate"
 MAX_HEARD = 6
 MAX_LEVELS = 96
+MAX_LISTENING = 2
+"""Sounds that are listened to at once, over all visitors."""
 
 Levels = npt.NDArray[np.float32]
 
@@ -64,11 +68,14 @@ class Ears:
 
     heard: Remembered = field(default_factory=lambda: Remembered(MAX_HEARD))
     levels: Remembered = field(default_factory=lambda: Remembered(MAX_LEVELS))
+    turns: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(MAX_LISTENING))
+    given: tuple[Path, ...] = ()
+    """Folders where sounds are kept, beside the studio's own."""
 
     def listen(self, ref: SoundRef) -> Any:
         """Return what is heard in a sound (``Analysis`` or ``Notes``), or None when its file is not here."""
         try:
-            path = find_sound(ref)
+            path = find_sound(ref, self.given)
         except MediaError:
             return None
         return self.heard.get(ref.sha256, lambda: hear(path))
@@ -97,6 +104,7 @@ class Reel:
     """The film as the hand holds it now, which is not always a step of the history."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     errands: dict[str, Any] = field(default_factory=dict)
+    listening: dict[str, Any] = field(default_factory=dict)
     sounds: set[str] = field(default_factory=set)
     """Hashes of the sounds that this visitor brought or may hear."""
     _plan: tuple[Recipe, Timeline] | None = None
@@ -119,7 +127,10 @@ def reel_of(session: Session) -> Reel:
 
 def ears_of(ctx: Context) -> Ears:
     """Return what was heard so far."""
-    ears: Ears = ctx.sessions.parts.setdefault(PART, Ears())
+    ears: Ears | None = ctx.sessions.parts.get(PART)
+    if ears is None:
+        folder = passing_sounds(ctx.settings)
+        ears = ctx.sessions.parts.setdefault(PART, Ears(given=() if folder is None else (folder,)))
     return ears
 
 

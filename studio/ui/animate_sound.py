@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ from studio.errors import RecipeError, StudioError
 from studio.film_render import find_sound, keep_sound
 from studio.recipe import Recipe
 from studio.recipe_film import Film, SoundRef
-from studio.ui.animate_reel import Reel, ears_of
+from studio.ui.animate_listening import PATIENCE, Listening
+from studio.ui.animate_reel import PART, Reel, ears_of
 from studio.ui.context import Answer, Context
+from studio.ui.jobs_drawer import passing_sounds, queue_of
 
 MAX_POINTS = 4096
 WAVE_POINTS = 2048
 MAX_BEATS = 4000
 MAX_FEATURE_NAMES = 40
+MAX_PUBLIC_SOUNDS = 8
+FRESH_SECONDS = 600
+"""A sound just taken in is left alone for so long."""
 
 NOTE_NAMES = ("C", "C sharp", "D", "D sharp", "E", "F", "F sharp", "G", "G sharp", "A", "A sharp", "B")
 FEATURE_WORDS = {
@@ -53,22 +59,58 @@ def feature_menu() -> list[list[str]]:
     return [[name, FEATURE_WORDS.get(name, name)] for name in FEATURES]
 
 
-def take(ctx: Context, reel: Reel, path: Path, name: str) -> Answer:
-    """Keep a sound or MIDI file and listen to it; the answer is its reference for the film, and what is in it.
+def listen(ctx: Context, reel: Reel, path: Path, name: str) -> Answer:
+    """Begin to take in a sound or MIDI file, aside; the answer names the work, which :func:`listen_state` follows.
 
     Raises:
-        StudioError: It is no sound, or damaged.
+        StudioError: A stranger brought many already.
     """
-    named = path.with_name(f"sound{Path(name).suffix.lower()[:8]}")
-    if named != path:
-        path = path.rename(named)
-    from studio.hearing import hear
+    if ctx.settings.public and len(reel.sounds) + len(reel.listening) >= MAX_PUBLIC_SOUNDS:
+        raise StudioError(f"This server takes {MAX_PUBLIC_SOUNDS} sounds of each visitor. Reload the page to begin anew.")
+    path = path.rename(path.with_name(f"sound{Path(name).suffix.lower()[:8]}"))
+    work = Listening(path, ears_of(ctx).turns)
+    reel.listening[work.id] = work
+    work.start(lambda: _keep(ctx, reel, path, name))
+    return work.state()
 
-    hear(path)
-    ref = keep_sound(path, Path(name).name)
+
+def listen_state(reel: Reel, name: str, *, is_wanted: bool) -> Answer:
+    """Say how far the listening is; at its end the answer is the sound's reference for the film, and what is in it.
+
+    Raises:
+        StudioError: Nothing by this name is listened to.
+    """
+    work: Listening | None = reel.listening.get(name)
+    if work is None:
+        raise StudioError("The studio does not listen to this sound any more. Give the file once more.")
+    if not is_wanted:
+        work.stopped.set()
+    answer = work.state(PATIENCE)
+    if answer["done"]:
+        reel.listening.pop(name, None)
+    return answer
+
+
+def _keep(ctx: Context, reel: Reel, path: Path, name: str) -> Answer:
+    """Keep a sound that was listened to: for good, or a stranger's for as long as anybody here uses it."""
+    sweep_sounds(ctx)
+    ref = keep_sound(path, Path(name).name, passing_sounds(ctx.settings))
     reel.sounds.add(ref.sha256)
-    path.unlink(missing_ok=True)
     return {"sound": {"name": ref.name, "sha256": ref.sha256, "start": ref.start, "is_heard": ref.is_heard}, **facts(ctx, ref)}
+
+
+def sweep_sounds(ctx: Context) -> None:
+    """Remove the sounds of strangers who are gone; a film in the making keeps its own."""
+    folder = passing_sounds(ctx.settings)
+    if folder is None or not folder.is_dir():
+        return
+    reels = [session.parts.get(PART) for session in ctx.sessions.all()]
+    used = {sha256 for reel in reels if isinstance(reel, Reel) for sha256 in reel.sounds}
+    coming = [job for job in queue_of(ctx).list() if job.state in ("waiting", "running", "paused")]
+    used |= {ref.sha256 for job in coming for recipe in job.recipes if recipe.film for ref in recipe.film.sounds}
+    for file in folder.iterdir():
+        if file.name.split(".")[0] not in used and time.time() - file.stat().st_mtime > FRESH_SECONDS:
+            file.unlink(missing_ok=True)
 
 
 def facts(ctx: Context, ref: SoundRef) -> Answer:
@@ -121,15 +163,15 @@ def _packed(level: npt.NDArray[np.float32]) -> str:
     return base64.b64encode((level * 255).clip(0, 255).astype(np.uint8).tobytes()).decode()
 
 
-def sound_file(reel: Reel, sha256: str, *, public: bool) -> Path:
+def sound_file(ctx: Context, reel: Reel, sha256: str) -> Path:
     """Return the file of a sound that the visitor may hear.
 
     Raises:
         StudioError: It is not here, or another visitor's.
     """
-    if public and sha256 not in reel.sounds:
+    if ctx.settings.public and sha256 not in reel.sounds:
         raise StudioError("This sound is not here any more. Give the file once more.")
-    return find_sound(SoundRef(sha256=sha256))
+    return find_sound(SoundRef(sha256=sha256), ears_of(ctx).given)
 
 
 # ---- presets -----------------------------------------------------------------------------------------------------------

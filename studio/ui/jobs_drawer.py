@@ -79,9 +79,14 @@ def build(ctx: Context) -> gr.HTML:
 
 def open_queue(settings: Settings, engine: Any) -> JobQueue:
     """Open the list of jobs of a studio and begin to work it off; beside the models, or for strangers among their passing pictures."""
-    queue = JobQueue((settings.galleries if settings.public else settings.models.parent) / "jobs", engine)
+    queue = JobQueue((settings.galleries if settings.public else settings.models.parent) / "jobs", engine, sounds=passing_sounds(settings))
     queue.start()
     return queue
+
+
+def passing_sounds(settings: Settings) -> Path | None:
+    """Return where the sounds of strangers are kept for as long as they are here; None where everybody is at home."""
+    return settings.galleries / "sounds" if settings.public else None
 
 
 def queue_of(ctx: Context) -> JobQueue:

@@ -160,6 +160,11 @@ class SessionStore:
         """Return how many sessions are kept."""
         return len(self._sessions)
 
+    def all(self) -> list[Session]:
+        """Return the sessions that are kept now."""
+        with self._lock:
+            return list(self._sessions.values())
+
     def open(self, token: str | None = None) -> Session:
         """Return the session of a token that this store gave out, or a new one with a new token."""
         with self._lock:

@@ -1,12 +1,15 @@
 """Films in a real browser, with a real engine and a small random model: from nothing to a playing result, by mouse and by keyboard."""
 
 import time
+import wave
 
+import numpy as np
 import pytest
+from films import film_recipe
 from real_studio import real_context
 from toys import save_toy, toy_stylegan2
 
-from studio.media import inspect_media
+from studio.media import inspect_media, probe_film, write_film
 from studio.ui import jobs_drawer
 
 WAIT = 60_000
@@ -29,68 +32,192 @@ def shorten(page, seconds="0.5"):
 
 def plays(page):
     page.wait_for_function(
-        "document.querySelector('video.large')?.videoWidth > 0 && !document.querySelector('video.large').hidden", timeout=WAIT
+        """() => { const video = document.querySelector('video.large');
+            return video?.videoWidth > 0 && !video.hidden && !video.paused && video.currentTime > 0; }""",
+        timeout=WAIT,
     )
     return page.evaluate("document.querySelector('video.large').duration")
 
 
+def done_job(title):
+    return f".film-job[data-state=done]:has(b[title='{title}'])"
+
+
+class Hand:
+    """Somebody who has a mouse and no keyboard: everything goes through the pointer and its wheel."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def find(self, locator):
+        """Wait until something can be used, turn the wheel over its column until it is in sight; its middle."""
+        locator.wait_for(timeout=WAIT)
+        for _ in range(60):
+            found = locator.evaluate(
+                """(node) => {
+                    const box = node.getBoundingClientRect(), [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+                    const seen = document.elementFromPoint(x, y);
+                    const column = (node.closest(".studio-side, .studio-page") || document.body).getBoundingClientRect();
+                    return { x, y, isSeen: !!seen && (node.contains(seen) || seen.contains(node)) && !node.disabled,
+                             column: [column.x + 4, column.y + column.height / 2], isBelow: y > column.y + column.height / 2 };
+                }"""
+            )
+            if found["isSeen"]:
+                return found["x"], found["y"]
+            self.page.mouse.move(*found["column"])
+            self.page.mouse.wheel(0, 60 if found["isBelow"] else -60)
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{locator} cannot be reached with the wheel")
+
+    def click(self, locator):
+        self.page.mouse.move(*self.find(locator))
+        self.page.mouse.down()
+        self.page.mouse.up()
+
+    def drag(self, locator, right):
+        x, y = self.find(locator)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + right, y, steps=6)
+        self.page.mouse.up()
+
+
 def test_a_film_from_nothing_to_a_playing_result_with_the_mouse_only(visit):
     person = visit()
-    page = person.random().page
-    page.get_by_role("tab", name="Animate").click()
-    page.get_by_role("button", name="Choose all").click(timeout=WAIT)
-    page.get_by_role("button", name="Make a film").click()
+    page = person.page
+    hand = Hand(page)
+    hand.click(page.get_by_role("button", name="Random", exact=True))
+    page.wait_for_function("studio.stripItems().length === 2", timeout=WAIT)
+    hand.click(page.get_by_role("tab", name="Animate"))
+    hand.click(page.get_by_role("button", name="Choose all"))
+    page.wait_for_selector(".film-choice[aria-pressed=true]")
+    hand.click(page.get_by_role("button", name="Make a film"))
     person.wait_say("A film through 2 pictures.")
     assert page.evaluate("studio.film.value.film.loop")
     page.wait_for_selector("#studio-animate .studio-canvas[data-index='0']:not([hidden])")
-    key = page.locator(".film-key.place").nth(1).bounding_box()
-    page.mouse.move(key["x"] + 20, key["y"] + 20)
-    page.mouse.down()
-    page.mouse.move(key["x"] + 140, key["y"] + 20, steps=6)
-    page.mouse.up()
+    hand.drag(page.locator(".film-key.place").nth(1), 120)
     page.wait_for_function("studio.film.value.film.latents[0].keys[1].time > 3.5 && studio.film.steps.undo === 1")
-    page.evaluate("studio.film.edit((film) => { film.seconds = 0.5; film.latents[0].keys[1].time = 0.25; })")
-    page.wait_for_function("studio.film.facts.count === 15")
-    page.get_by_role("button", name="Render").click()
-    page.get_by_role("button", name="Show in Gallery").click(timeout=WAIT)
-    assert plays(page) == pytest.approx(0.5, abs=0.05)
+    length = page.get_by_label("Length, seconds", exact=True)
+    hand.click(length)
+    for seconds in (5, 4, 3, 2, 1):
+        page.mouse.wheel(0, 10)
+        page.wait_for_function(f"document.activeElement.value === '{seconds}'")
+    page.wait_for_function("studio.film.facts.count === 30", timeout=WAIT)
+    hand.click(page.get_by_role("button", name="Render"))
+    hand.click(page.locator(done_job("waves, 1 s")).get_by_role("button", name="Show in Gallery"))
+    assert plays(page) == pytest.approx(1.0, abs=0.05)
+
+
+class Typist:
+    """Somebody who has a keyboard and no mouse: goes on with Tab until what is wanted has the focus."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def go(self, name):
+        """Go to a tab of the page by its number."""
+        titles = self.page.evaluate("studio.tabs.list().map((tab) => tab.textContent.trim())")
+        self.press(str(titles.index(name) + 1))
+
+    def tab_to(self, selector, most=120):
+        for _ in range(most):
+            self.press("Tab")
+            if self.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} cannot be reached with Tab")
 
 
 def test_a_film_from_nothing_to_a_playing_result_with_the_keyboard_only(visit):
     person = visit()
     page = person.page
-    page.keyboard.press("5")
+    typist = Typist(page)
+    typist.go("Animate")
     page.wait_for_selector("#studio-animate .studio-widget[data-ready]", timeout=WAIT)
-    page.keyboard.press("k")
+    typist.press("k")
     page.wait_for_function("studio.film.places()?.keys.length === 1", timeout=WAIT)
-    page.keyboard.press("1")
-    page.keyboard.press("r")
+    typist.go("Explore")
+    typist.press("r")
     person.settled()
-    page.keyboard.press("5")
-    for _ in range(3):
-        page.keyboard.press(".")
-    page.keyboard.press("k")
+    typist.go("Animate")
+    typist.press(".", ".", ".", "k")
     page.wait_for_function("studio.film.places()?.keys.length === 2")
-    key = page.locator(".film-key.place").nth(1)
-    key.focus()
-    page.keyboard.press("ArrowRight")
+    typist.tab_to(".film-key.place:nth-of-type(2)")
+    typist.press("ArrowRight")
     page.wait_for_function("Math.abs(studio.film.places().keys[1].time - 4 / 30) < 1e-6 && studio.film.steps.undo === 2")
-    page.keyboard.press("Enter")
+    typist.press("Enter")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Time of the keyframe, seconds"
-    page.keyboard.press("Escape")
+    typist.press("Escape")
     page.wait_for_function("document.activeElement.classList.contains('film-key')")
-    page.keyboard.press("Delete")
+    typist.press("Delete")
     page.wait_for_function("studio.film.places().keys.length === 1")
-    page.keyboard.press("z")
+    typist.press("z")
     page.wait_for_function("studio.film.places().keys.length === 2")
-    shorten(page)
-    page.get_by_role("tab", name="Animate").focus()
-    page.keyboard.press("s")
-    look = page.get_by_role("button", name="Show in Gallery").first
-    look.wait_for(timeout=WAIT)
-    look.focus()
-    page.keyboard.press("Enter")
+    typist.tab_to("[aria-label='Length, seconds']")
+    page.keyboard.type("0.5")
+    typist.press("Enter")
+    page.wait_for_function("studio.film.facts.seconds === 0.5", timeout=WAIT)
+    typist.press("s")
+    page.wait_for_selector(done_job("waves, 0.5 s"), timeout=WAIT)
+    typist.tab_to(f"{done_job('waves, 0.5 s')} .studio-button:not([hidden])")
+    assert page.evaluate("document.activeElement.textContent") == "Show in Gallery"
+    typist.press("Enter")
     assert plays(page) == pytest.approx(0.5, abs=0.05)
+
+
+def write_clicks(path, seconds=1.5):
+    """A sound with a click every quarter of a second."""
+    rate = 22_050
+    y = np.zeros(round(seconds * rate))
+    burst = np.sin(np.arange(800) / 4) * np.exp(-np.arange(800) / 150)
+    for start in range(2000, len(y) - 800, rate // 4):
+        y[start : start + 800] += 0.8 * burst
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes((y * 32767).astype("<i2").tobytes())
+    return path
+
+
+def test_a_sound_is_taken_in_moves_the_film_and_is_heard_in_the_result(visit, studio, tmp_path):
+    person = visit()
+    page = person.page
+    page.get_by_role("tab", name="Animate").click()
+    page.wait_for_selector("#studio-animate .studio-widget[data-ready]", timeout=WAIT)
+    person.drop(write_clicks(tmp_path / "clicks.wav"))
+    page.wait_for_function("document.getElementById('studio-status').textContent.includes('joins the film')", timeout=WAIT)
+    page.get_by_role("button", name="Four at random").click()
+    page.wait_for_function("studio.film.facts.sounds.length === 1", timeout=WAIT)
+    page.locator(".film-row[data-kind=sound]").wait_for()
+    page.get_by_role("button", name="Film as long as the sound").click()
+    page.wait_for_function("studio.film.facts.count === 45", timeout=WAIT)
+    page.get_by_label("Preset", exact=True).select_option("lucid")
+    page.wait_for_function("studio.film.value.film.matrix.length > 0", timeout=WAIT)
+    assert page.get_by_label("Preset", exact=True).input_value() == "lucid"
+    page.get_by_label("Onsets moves Place, push").wait_for()
+    ruler = page.locator(".film-track[data-kind=ruler]").bounding_box()
+    page.mouse.click(ruler["x"] + ruler["width"] / 2, ruler["y"] + 8)
+    page.wait_for_selector("#studio-animate .studio-canvas[data-index='23']", timeout=WAIT)
+    page.get_by_role("button", name="5 s preview").click()
+    page.wait_for_function("document.querySelector('.film-video').videoWidth > 0", timeout=WAIT)
+    page.get_by_role("button", name="Render").click()
+    page.locator(done_job("waves, 1.5 s, clicks")).get_by_role("button", name="Show in Gallery").click(timeout=WAIT)
+    assert plays(page) == pytest.approx(1.5, abs=0.05)
+    facts = [probe_film(file) for file in studio.ctx.settings.pictures.glob("*.mp4")]
+    found = next(each for each in facts if each.frames == 45)
+    assert float(found.sound.duration) == pytest.approx(1.5, abs=0.05)
+
+
+def test_a_zip_of_frames_brings_its_film_back(visit, tmp_path):
+    recipe = film_recipe(model="waves")
+    frames = [np.full((16, 16, 3), shade, np.uint8) for shade in range(12)]
+    write_film(tmp_path / "frames.zip", frames, rate=24, recipe=recipe)
+    person = visit()
+    person.drop(tmp_path / "frames.zip")
+    person.wait_say("Everything is as it was for frames.zip")
+    assert person.page.evaluate("studio.film.value.film.latents[0].keys.map((key) => key.latent.x)") == [1, 5, 9]
 
 
 def film_of(studio, places):

@@ -23,6 +23,7 @@ from studio.media import (
     FilmWriter,
     Sound,
     available_kinds,
+    film_zips,
     fit_frame,
     format_for,
     inspect_media,
@@ -33,7 +34,7 @@ from studio.media import (
     write_film,
 )
 from studio.media.encoding_video import _redate
-from studio.recipe import Latent, Recipe, Restyle
+from studio.recipe import MAX_FILM_JSON_BYTES, Latent, Recipe, Restyle
 
 RECIPE = Recipe(latent=Latent(x=42.0))
 MOVING = [kind for kind in available_kinds() if kind not in ("png", "jpeg", "sprites")]
@@ -185,6 +186,28 @@ def test_a_zip_holds_every_frame_and_tells_rate_and_recipe(kind, suffix, tmp_pat
             picture = read_image(archive.read(f"frame-{index:05d}{suffix}"))
             assert difference(picture.image, frame) <= (0 if kind == "png" else 3)
             assert picture.marks.is_generated
+
+
+def test_a_zip_of_frames_gives_its_recipe_back_and_any_other_zip_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    path, _ = write(tmp_path, "png", square_film(3), rate=24, recipe=RECIPE)
+    found = inspect_media(path)
+    assert (found.recipe, found.width, found.height, found.format) == (RECIPE, WIDTH, HEIGHT, "ZIP")
+    (tmp_path / "bare").mkdir()
+    bare, _ = write(tmp_path / "bare", "jpeg", square_film(3), rate=24)
+    assert inspect_media(bare).recipe is None
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("film.json", b" " * (MAX_FILM_JSON_BYTES + 1))
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("../film.json", "{}")
+    (tmp_path / "half.zip").write_bytes(path.read_bytes()[:400])
+    for name, words in (("bomb.zip", "damaged"), ("other.zip", "no film of the studio"), ("half.zip", "cut short")):
+        with pytest.raises(MediaError, match=words) as caught:
+            inspect_media(tmp_path / name)
+        assert str(caught.value).startswith(name)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setattr(film_zips, "MAX_DIRECTORY_BYTES", 10)
+    with pytest.raises(MediaError, match="too many entries"):
+        inspect_media(path)
 
 
 @pytest.mark.parametrize("columns", [None, 1, 4, 9])

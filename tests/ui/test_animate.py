@@ -1,8 +1,13 @@
 """What the Animate tab answers, without a browser: routes, keyframes of pictures, previews, jobs, and what strangers may not ask."""
 
+import os
+import shutil
+import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from media.test_sounds import write_wav
 from real_studio import real_context
 from toys import save_toy, toy_stylegan2
 
@@ -10,9 +15,10 @@ from studio.errors import StudioError
 from studio.recipe import Latent, ModelRef, Recipe
 from studio.recipe_film import Film, Mapping, SoundRef
 from studio.ui import animate, animate_film, animate_sound, jobs_drawer
-from studio.ui.animate_requests import FilmRequest, FrameRequest, RouteRequest, StateRequest
+from studio.ui.animate_listening import Listening
+from studio.ui.animate_requests import FileRequest, FilmRequest, FrameRequest, RouteRequest, StateRequest
 from studio.ui.context import recipe_to_page
-from studio.ui.payloads import Fields, Payload
+from studio.ui.payloads import Fields, ItemRequest, Payload
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +121,84 @@ def test_strangers_make_short_small_films(ctx):
     long = animate_film.route([(picture(seed), Latent(seed)) for seed in range(20)])
     short = jobs_drawer.within_limits(public, long).film
     assert (short.seconds, max(key.time for key in short.latents[0].keys)) == (30.0, 28.5)
+
+
+def bring(ctx, session, file):
+    """Give a sound to the page as if it was uploaded, and wait until it was listened to."""
+    lot = ctx.settings.uploads / "lot"
+    lot.mkdir(parents=True, exist_ok=True)
+    upload = shutil.copy(file, lot / file.name)
+    answer = animate.open_file(ctx, session, ask(FileRequest, session, path=str(upload), name=file.name))
+    work = animate.reel_of(session).listening[answer["listening"]]
+    assert work.ended.wait(60)
+    return animate.listen_state(ctx, session, ask(ItemRequest, session, id=answer["listening"], on=True))
+
+
+@pytest.fixture
+def tone(tmp_path):
+    return write_wav(tmp_path / "tone.wav", 0.5 * np.sin(np.arange(22_050) / 8)[None])
+
+
+def test_a_sound_is_taken_in_aside_and_its_upload_goes(ctx, session, tone):
+    found = bring(ctx, session, tone)
+    assert (found["sound"]["name"], found["refused"], found["share"]) == ("tone.wav", "", 1.0)
+    assert found["duration"] == pytest.approx(1.0, abs=0.01)
+    assert list((ctx.settings.uploads / "lot").iterdir()) == []
+    with pytest.raises(StudioError, match="does not listen"):
+        animate.listen_state(ctx, session, ask(ItemRequest, session, id="gone", on=True))
+
+
+def test_what_is_no_sound_is_refused_in_one_sentence(ctx, session, tmp_path):
+    (tmp_path / "noise.wav").write_bytes(b"RIFF no sound at all")
+    found = bring(ctx, session, tmp_path / "noise.wav")
+    assert "sound" not in found
+    assert found["refused"].startswith("sound.wav is damaged")
+
+
+def test_listening_waits_for_its_turn_and_can_be_stopped_meanwhile(tone):
+    turns = threading.BoundedSemaphore(1)
+    turns.acquire()
+    work = Listening(tone, turns)
+    work.start(lambda: pytest.fail("it was stopped"))
+    assert work.state()["done"] is False
+    work.stopped.set()
+    assert work.ended.wait(30)
+    assert work.state()["refused"].startswith("Stopped")
+    assert not tone.exists()
+    assert turns.acquire(blocking=False) is False
+
+
+def test_the_sounds_of_strangers_go_with_them_but_not_before_their_films_are_made(tmp_path, tone):
+    public = real_context(tmp_path / "public", public=True, models=False)
+    save_toy(public.settings.models, "waves", toy_stylegan2(16))
+    try:
+        guest = public.sessions.open()
+        ref = SoundRef(**bring(public, guest, tone)["sound"])
+        folder = public.settings.galleries / "sounds"
+        [file] = folder.iterdir()
+        assert animate_sound.sound_file(public, animate.reel_of(guest), ref.sha256) == file
+        os.utime(file, (0, 0))
+        animate_sound.sweep_sounds(public)
+        assert file.exists()
+        film = Film(seconds=0.2, fps="10", sounds=(ref,))
+        queue = jobs_drawer.queue_of(public)
+        queue.close()
+        job = queue.add(replace(picture(1), film=film), pictures=guest.pictures)
+        public.sessions._sessions.clear()
+        animate_sound.sweep_sounds(public)
+        assert file.exists()
+        queue.start()
+        ended = queue.wait(job.id)
+        assert (ended.state, ended.error) == ("done", "")
+        animate_sound.sweep_sounds(public)
+        assert not file.exists()
+    finally:
+        jobs_drawer.queue_of(public).close()
+        public.engine.close()
+
+
+def test_a_stranger_brings_only_so_many_sounds(ctx, session, tone):
+    public = replace(ctx, settings=replace(ctx.settings, public=True))
+    animate.reel_of(session).sounds.update(str(number) for number in range(animate_sound.MAX_PUBLIC_SOUNDS))
+    with pytest.raises(StudioError, match="8 sounds"):
+        animate_sound.listen(public, animate.reel_of(session), tone, "tone.wav")

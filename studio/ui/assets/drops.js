@@ -6,7 +6,7 @@
   const routes = [];
   const STRIP_TYPE = "application/x-studio-picture";
 
-  /** Add a route: {name, order, accepts(file) -> boolean, say: "what happens when dropped", handle(files, {x, y})}. */
+  /** Add a route: {name, order, accepts(file) -> boolean or a promise of one, say: "what happens when dropped", handle(files, {x, y})}. */
   function register(route) {
     const known = routes.findIndex((other) => other.name === route.name);
     if (known >= 0) routes.splice(known, 1);
@@ -17,10 +17,16 @@
   /** Send files to their tabs, as if they had been dropped (for file buttons and paste). */
   async function deliver(files, point = {}) {
     const lots = new Map();
-    const routeOf = (file) => routes.find((entry) => entry.accepts(file));
-    if ([...files].some((file) => isModel(file) && !routeOf(file)) && tabs.has("models")) await tabs.show("models");
+    const routeOf = async (file) => {
+      for (const entry of routes) if (await entry.accepts(file)) return entry;
+      return null;
+    };
     for (const file of files) {
-      const route = routeOf(file);
+      let route = await routeOf(file);
+      if (!route && isModel(file) && tabs.has("models")) {
+        await tabs.show("models");
+        route = await routeOf(file);
+      }
       if (!route) {
         status(`${file.name}: the studio opens pictures, films, sounds and model files.`, "error");
         continue;

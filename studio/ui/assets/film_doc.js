@@ -13,6 +13,8 @@
     facts: { count: 1, rate: 30, seconds: 1, targets: [], sounds: [] },
     desk: null,
     steps: { undo: 0, redo: 0 },
+    /** Sounds that the studio listens to now. */
+    listening: [],
     time: 0,
 
     /** Give the film its server; brings back what was there before a reload. */
@@ -142,7 +144,7 @@
       status(`Opening ${file.name} …`);
       const stored = await film.upload(file);
       const answer = await film.ask("open_file", { path: stored.path, name: file.name, recipe: film.value });
-      if (answer?.sound) emit("film-sound", { file, ...answer });
+      if (answer?.listening) await listen(file, answer);
     }
   }
 
@@ -153,7 +155,36 @@
     return film.open(recipe);
   };
 
+  /** Follow a sound that the studio listens to, while everything else on the page goes on. */
+  async function listen(file, begun) {
+    const work = { name: file.name, share: 0, isStopped: false, stop: () => { work.isStopped = true; } };
+    film.listening.push(work);
+    status(`Listening to ${file.name}. You can go on meanwhile.`);
+    emit("film-listening", work);
+    try {
+      let state = begun;
+      while (!state.done) {
+        state = await call(film.server, "listen_state", { id: begun.listening, on: !work.isStopped });
+        work.share = state.share;
+        emit("film-listening", work);
+      }
+      if (state.refused) throw new Refused(state.refused);
+      emit("film-sound", { file, ...state });
+    } finally {
+      film.listening.splice(film.listening.indexOf(work), 1);
+      emit("film-listening", work);
+    }
+  }
+
   drops.register({ name: "film", order: 8, accepts: (file) => /^audio\//.test(file.type) || FILES.test(file.name), handle });
+
+  /** Tell a zip of film frames by the end of its list of entries. */
+  async function isOurZip(file) {
+    if (!/\.zip$/i.test(file.name)) return false;
+    const end = await file.slice(Math.max(0, file.size - 1024)).text();
+    return end.includes("film.json") && end.includes("recipe.json");
+  }
+  drops.register({ name: "film-zip", order: 7, accepts: isOurZip, handle });
 
   /** Fetch a large file part by part: a Blob. ask: the name of the server's function. */
   async function fetchParts(server, ask, id) {

@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const { h, on, call, guarded, controls, film, player, filmCurves, latestWins, emit, status } = window.studio;
+  const MOST_CURVES = 4;
   const rowKey = (entry) => `${entry.sound}:${entry.feature}`;
 
   class FilmMatrix {
@@ -172,7 +173,9 @@
 
     take(levels) {
       this.levels = levels;
-      emit("film-levels", levels.filter((_, i) => this.entries().findIndex((entry) => rowKey(entry) === rowKey(this.entries()[i] || {})) === i));
+      const entries = this.entries();
+      const isFirst = (i) => entries.findIndex((entry) => rowKey(entry) === rowKey(entries[i])) === i;
+      emit("film-levels", levels.filter((_, i) => entries[i] && isFirst(i) && !/^(chroma|note|cc)\./.test(entries[i].feature)).slice(0, MOST_CURVES));
       this.meter(player.time);
     }
 
@@ -191,9 +194,15 @@
   /** The row of presets: a menu, and saving one's own. */
   function presetRow(server) {
     const menu = h("select", { class: "film-select", "aria-label": "Preset", onchange: async () => {
-      if (menu.value) await film.ask("use_preset", { recipe: film.value, name: menu.value });
-      menu.value = "";
+      if (!menu.value) return;
+      const name = menu.value;
+      const answer = await film.ask("use_preset", { recipe: film.value, name });
+      used = answer ? { name, matrix: JSON.stringify(film.value.film.matrix) } : {};
+      show();
     } });
+    let used = {};
+    const show = () => { menu.value = used.name && used.matrix === JSON.stringify(film.value?.film.matrix) ? used.name : ""; };
+    on("film", show);
     const name = h("input", { type: "text", class: "studio-text", maxlength: "60", placeholder: "Name of your preset", "aria-label": "Name of your preset" });
     const save = controls.button({ label: "Save", icon: "save", help: "Keeps this matrix as a preset of your own, and gives it as a file to share; dropping such a file loads it", onClick: async () => {
       const answer = await guarded(() => call(server, "save_preset", { recipe: film.value, name: name.value.trim() || "My preset" }));

@@ -83,6 +83,31 @@
       const most = film.desk.limits.seconds || 36000;
       film.edit((value) => stretch(value, Math.min(most, Math.max(0.1, Number(length.toFixed(3))))));
     } });
+    const coming = h("div", { class: "film-sounds", role: "list", "aria-label": "Sounds that are being taken in" });
+    const works = new Map();
+    on("film-listening", () => {
+      for (const [work, [row]] of works) if (!film.listening.includes(work)) { row.remove(); works.delete(work); }
+      for (const work of film.listening) {
+        if (!works.has(work)) works.set(work, comingRow(work));
+        const [row, line, words] = works.get(work);
+        if (!row.isConnected) coming.append(row);
+        const share = Math.round(work.share * 100);
+        line.style.setProperty("--share", String(work.share));
+        line.setAttribute("aria-valuenow", String(share));
+        words.textContent = share >= 100 ? "finding its beats" : share > 0 ? `listening, ${share} %` : "listening";
+      }
+    });
+    function comingRow(work) {
+      const line = h("div", { class: "studio-progress", "data-known": "1", role: "progressbar", "aria-label": `Listening to ${work.name}` }, h("i"));
+      const words = h("small");
+      const stop = controls.button({ label: "Cancel", kind: "quiet", help: "The sound is not taken in", onClick: () => { work.stop(); stop.disabled = true; } });
+      return [h("div", { class: "film-sound coming", role: "listitem" }, h("div", { class: "film-sound-name" }, h("b", { text: work.name, title: work.name }), words), stop, line), line, words];
+    }
+    const early = [];
+    on("film", ({ recipe: value }) => {
+      if (value && early.length) queueMicrotask(() => film.edit((next) => { next.sounds.push(...early.splice(0)); }));
+    });
+
     let shown = "";
     function draw() {
       const now = JSON.stringify([film.value?.film.sounds, film.facts.sounds.map((facts) => [facts.duration, facts.missing])]);
@@ -95,13 +120,16 @@
     on("film-facts", draw);
     list.addEventListener("focusout", () => setTimeout(draw));
     on("film-sound", ({ sound, tempo, duration }) => {
-      if (!film.value) return status("The sound is here. Make a film first: choose pictures, then Make a film.");
+      if (!film.value) {
+        if (!early.some((ref) => ref.sha256 === sound.sha256)) early.push(sound);
+        return status(`${sound.name} is here and joins the film that you make: choose pictures, then Make a film.`);
+      }
       const known = film.value.film.sounds.findIndex((ref) => ref.sha256 === sound.sha256);
       if (known >= 0) return film.commit();
       film.edit((value) => { value.sounds.push(sound); });
       return status(`${sound.name}: ${duration.toFixed(1)} s${tempo ? `, ${Math.round(tempo)} beats per minute` : ""}. Choose a preset to let it move the film.`);
     });
-    return controls.group("Sound", list, h("div", { class: "film-buttons" }, choose, chooser, fit));
+    return controls.group("Sound", list, coming, h("div", { class: "film-buttons" }, choose, chooser, fit));
   }
 
   /** Make a film longer or shorter; its keyframes keep their share of the time. */
