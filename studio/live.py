@@ -67,6 +67,7 @@ class Performance:
         *,
         G: LatentGenerator,
         places: Places | None = None,
+        pace: float = 1.0,
     ) -> Recipe:
         """Return the next picture as an ordinary recipe.
 
@@ -77,6 +78,7 @@ class Performance:
             time: Seconds on a clock that only goes forward; a picture that is late changes nothing.
             G: The generator.
             places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+            pace: How much faster than the preset says the place wanders; 0 stays.
 
         Raises:
             RecipeError: The matrix moves something that the recipe does not have.
@@ -85,7 +87,7 @@ class Performance:
         self._then = time if self._then is None else max(self._then, time)
         timeline = self._made(recipe, preset, G, places)
         self.levels = tuple(self._level(key, heard, seconds) for key in self._keys)
-        return timeline.play([self.levels[number] for number in self._moving], seconds)
+        return timeline.play([self.levels[number] for number in self._moving], seconds, pace=pace)
 
     def _level(self, key: Key, heard: Heard, seconds: float) -> float:
         entry = key[0]

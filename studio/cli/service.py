@@ -38,6 +38,16 @@ def run_app(
     host: Annotated[str | None, typer.Option("--host", help="Address to serve on; left out: this computer only.")] = None,
     public: Annotated[bool, typer.Option("--public", help="For strangers: nothing can be imported, galleries are temporary.")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    osc: Annotated[
+        int | None,
+        typer.Option(
+            "--osc",
+            help="Also listen to OSC at this UDP port, such as 9000, for the Live tab: /studio/psi 0.7, /studio/x, /studio/onset_low 1 ...",
+        ),
+    ] = None,
+    osc_host: Annotated[
+        str, typer.Option("--osc-host", help="Address to listen to OSC at; 0.0.0.0 lets other computers of your network in.")
+    ] = "127.0.0.1",
     home: Annotated[Path | None, typer.Option("--home", help="Folder for models and settings.", show_default=False)] = None,
     device: common.Device = "auto",
 ) -> None:
@@ -48,6 +58,12 @@ def run_app(
     * `studio app`
 
     * `studio app --port 8000 --home ~/my-studio --no-browser`
+
+    * `studio app --osc 9000`
+
+    With `--osc`, /studio/psi, x, y, noise, zoom, turn, light, amount and speed take one number each; so does any other value by its
+    path (/studio/latent/classes/3, /studio/view/contrast); rms, low, mid, high, onset, onset_low, beat, chroma/0 ... are heard
+    beside the microphone and go from 0 to 1.
     """
     if home is not None:
         os.environ["STUDIO_HOME"] = str(home.expanduser().resolve())
@@ -63,6 +79,8 @@ def run_app(
             public=public or settings.public,
             device=device,
             open_browser=not no_browser,
+            osc_port=osc,
+            osc_host=osc_host,
         )
     )
 

@@ -7,6 +7,7 @@ Browsers write films for streaming, without a length. The packets are copied as 
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def recording_suffix(path: str | os.PathLike[str]) -> str:
 
 
 def rewrap(source: Path, target: Path, recipe: Recipe, *, composite: bool) -> int:
-    """Copy a recorded film's pictures to a new file with a length, a recipe and a mark of origin.
+    """Copy a recorded film's pictures and sound to a new file with a length, a recipe and a mark of origin.
 
     Args:
         source: What the browser recorded.
@@ -71,16 +72,31 @@ def rewrap(source: Path, target: Path, recipe: Recipe, *, composite: bool) -> in
 
 
 def _copy(old: Any, new: Any) -> int:
-    stream = old.streams.video[0]
-    twin = new.add_stream_from_template(stream)
-    first, count = None, 0
-    for packet in old.demux(stream):
+    """Copy the pictures and the sound, if there is any, so that the first picture is at 0; returns how many pictures there are."""
+    video = old.streams.video[0]
+    streams = [video, *old.streams.audio[:1]]
+    twins = {stream.index: new.add_stream_from_template(stream) for stream in streams}
+    early: list[Any] = []
+    begin, count = None, 0
+    for packet in old.demux(streams):
         if packet.dts is None:
             continue
-        first = packet.dts if first is None else first
-        packet.dts -= first
-        packet.pts -= first
-        packet.stream = twin
-        new.mux(packet)
-        count += 1
+        if begin is None and packet.stream.index != video.index:
+            early.append(packet)
+            continue
+        begin = packet.dts * packet.time_base if begin is None else begin
+        count += packet.stream.index == video.index
+        for ready in (*early, packet):
+            _move(ready, begin, twins, new)
+        early = []
     return count
+
+
+def _move(packet: Any, begin: Fraction, twins: dict[int, Any], new: Any) -> None:
+    """Write a packet earlier by ``begin`` seconds; sound from before that is left out."""
+    shift = round(begin / packet.time_base)
+    packet.dts -= shift
+    packet.pts -= shift
+    if packet.pts >= 0:
+        packet.stream = twins[packet.stream.index]
+        new.mux(packet)

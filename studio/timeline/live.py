@@ -59,12 +59,13 @@ class LiveTimeline(Timeline):
         super().__init__(replace(recipe, film=film), G, levels=self._levels, places=places)
         self._ways = [replace(way, clock=np.zeros(self.count)) for way in self._ways]
 
-    def play(self, levels: Sequence[float], seconds: float) -> Recipe:
+    def play(self, levels: Sequence[float], seconds: float, *, pace: float = 1.0) -> Recipe:
         """Go on and return what is to be seen as the recipe of an ordinary picture.
 
         Args:
             levels: One level of 0..1 per entry of the film's matrix.
             seconds: Time since the picture before; 0 for the first.
+            pace: How much faster than usual the places move.
 
         Raises:
             RecipeError: A value does not suit the recipe.
@@ -72,11 +73,11 @@ class LiveTimeline(Timeline):
         for level, value in zip(self._levels, levels, strict=True):
             level[0] = value
         for way in self._ways:
-            self._pass(way, self._passages.setdefault(way.target, Passage()), levels, seconds)
+            self._pass(way, self._passages.setdefault(way.target, Passage()), levels, seconds, pace)
         return self.still(0)
 
-    def _pass(self, way: Way, passage: Passage, levels: Sequence[float], seconds: float) -> None:
-        passage.time += passage.speed * seconds
+    def _pass(self, way: Way, passage: Passage, levels: Sequence[float], seconds: float, pace: float) -> None:
+        passage.time += passage.speed * pace * seconds
         entries = list(enumerate(zip(self.film.matrix, levels, strict=True)))
         pushes = [entry.amount * level for _, (entry, level) in entries if entry.target == f"{way.target}.speed"]
         passage.speed = max(0.0, 1.0 + sum(pushes))

@@ -14,18 +14,18 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import psutil
 
-from studio.ui import history, jobs_drawer, shell
+from studio.ui import history, jobs_drawer, live_sound, shell
 from studio.ui.context import Context
 from studio.ui.session import SessionStore
 from studio.ui.settings import Settings
 from studio.ui.theme import studio_theme
 
-TABS = ("explore", "mix", "restyle", "camera", "animate", "train", "models", "gallery")
+TABS = ("explore", "mix", "restyle", "live", "animate", "train", "models", "gallery")
 """The tabs from left to right: modules of this package with ``TITLE``, ``build(ctx)`` and, where needed, ``wire(ctx, handles)``.
 
 One with ``LOCAL_ONLY = True`` is left out of public servers."""
 
-STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "animate.css", "camera.css", "history.css")
+STYLES = ("studio.css", "gallery.css", "restyle.css", "models.css", "train.css", "animate.css", "camera.css", "live.css", "history.css")
 SCRIPTS = (
     "studio.js",
     "controls.js",
@@ -48,6 +48,11 @@ SCRIPTS = (
     "film_matrix.js",
     "film_side.js",
     "live.js",
+    "live_views.js",
+    "live_hearing.js",
+    "live_ears.js",
+    "live_midi.js",
+    "live_matrix.js",
     "style_tiles.js",
 )
 
@@ -66,6 +71,7 @@ def make_context(settings: Settings) -> Context:
         max_sessions=settings.max_sessions,
         max_calls=settings.max_calls,
     )
+    sessions.parts[live_sound.OSC] = live_sound.open_osc(settings)
     engine = Engine(library, device=settings.device)
     sessions.parts[jobs_drawer.PART] = jobs_drawer.open_queue(settings, engine)
     return Context(

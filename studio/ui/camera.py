@@ -1,4 +1,4 @@
-"""Camera: the browser's camera restyled as it comes, or a walk over the seed plane, live; snapshots and recordings of both.
+"""The browser's camera restyled as it comes, or a walk over the seed plane, live; snapshots and recordings of both.
 
 Pictures of the camera come as small JPEGs, are redrawn at once by the fast path and forgotten. The page keeps two of them on
 their way and never a queue. This is *not* how a network runs (``studio.restyler``) nor the camera itself (``assets/live.js``).
@@ -31,7 +31,6 @@ from studio.ui.session import Session
 from studio.ui.widgets import widget
 from studio.worker import Priority
 
-TITLE = "Camera"
 PART = "camera"
 SIDES = (128, 192, 256, 384, 512, 768)
 """The sizes on offer: the shorter side of what the network sees, in pixels."""
@@ -113,7 +112,7 @@ def limits(ctx: Context, session: Session, request: Payload) -> Answer:
 
 def frame(ctx: Context, session: Session, request: FrameRequest) -> Answer:
     """Redraw one picture of the camera and forget it. On a public server that asks too often: ``wait`` seconds."""
-    wait = _wait(ctx, session)
+    wait = pace(ctx, session)
     if wait:
         return {"wait": wait}
     image = media.read_image(request.picture, max_pixels=(STRETCH * SIDES[-1] ** 2), name="The camera's picture").image
@@ -131,7 +130,7 @@ def frame(ctx: Context, session: Session, request: FrameRequest) -> Answer:
 
 def step(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     """Draw one place of a walk over the seed plane."""
-    wait = _wait(ctx, session)
+    wait = pace(ctx, session)
     if wait:
         return {"wait": wait}
     side = min(request.size or 256, PUBLIC_SIDE if ctx.settings.public else SIDES[-1])
@@ -217,7 +216,7 @@ def _turn(ctx: Context) -> threading.Lock:
     return lock
 
 
-def _wait(ctx: Context, session: Session) -> float:
+def pace(ctx: Context, session: Session) -> float:
     """Return 0, or on a public server the seconds to wait for the next picture; a visitor's own pace is asked first."""
     if not ctx.settings.public:
         return 0.0

@@ -80,6 +80,13 @@ class Fields:
             raise StudioError(f"{name} is not a list of up to {longest} entries.")
         return list(value)
 
+    def mapping(self, name: str) -> Mapping[str, Any]:
+        """Read a JSON object; its entries are still unchecked."""
+        value = self._data.get(name)
+        if not isinstance(value, Mapping):
+            raise StudioError(f"{name} is not an object.")
+        return value
+
     def numbers(self, name: str, *, low: float, high: float, longest: int) -> tuple[float, ...]:
         """Read a list of finite numbers."""
         entries = self.list(name, longest=longest)

@@ -34,6 +34,9 @@ class Settings:
     uploads: Path = field(default_factory=_uploads_folder)
     """Where dropped files wait for an hour at most; it is emptied when the app ends."""
     open_browser: bool = False
+    osc_port: int | None = None
+    """The UDP port at which OSC is listened to; None: not at all."""
+    osc_host: str = "127.0.0.1"
     session_hours: float = 24.0
     max_sessions: int = 500
     max_calls: int = 32

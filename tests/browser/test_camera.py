@@ -32,7 +32,7 @@ def person(visit):
     """Somebody in the Camera tab, with an eye on what the camera does."""
     somebody = visit(settle=False)
     somebody.page.evaluate(WATCH)
-    somebody.page.evaluate("studio.tabs.show('camera')")
+    somebody.page.evaluate("studio.tabs.show('live')")
     somebody.page.wait_for_selector("#studio-camera .studio-style", timeout=WAIT)
     return somebody
 
@@ -129,7 +129,7 @@ def test_a_camera_that_cannot_be_had_is_one_sentence(person, trouble, words):
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
 def test_nothing_of_the_live_tab_is_cut_off(visit, size):
     person = visit(settle=False, viewport={"width": size[0], "height": size[1]})
-    person.page.evaluate("studio.tabs.show('camera')")
+    person.page.evaluate("studio.tabs.show('live')")
     person.page.wait_for_selector("#studio-camera .studio-track", timeout=WAIT)
     assert person.page.evaluate("document.documentElement.scrollWidth") <= size[0]
     for selector in (".studio-empty .primary", ".studio-actions .studio-button >> nth=0", ".studio-segments >> nth=0"):

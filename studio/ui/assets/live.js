@@ -188,15 +188,20 @@
   }
 
   const FORMATS = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"];
+  const SOUND_FORMATS = ["video/webm;codecs=vp9,opus", "video/webm;codecs=vp8,opus", "video/webm", "video/mp4"];
 
-  /** Record shown pictures as a film in which each stays for as long as it was on the screen. */
+  /** Record shown pictures as a film in which each stays for as long as it was on the screen, with a sound if one is given. */
   class Recorder {
     static get format() {
-      return window.MediaRecorder ? FORMATS.find((format) => MediaRecorder.isTypeSupported(format)) : undefined;
+      return Recorder.formatFor(false);
     }
 
-    /** Begin with a picture; all later ones are fitted into its size. */
-    constructor(image, { scale = 2 } = {}) {
+    static formatFor(hasSound) {
+      return window.MediaRecorder ? (hasSound ? SOUND_FORMATS : FORMATS).find((format) => MediaRecorder.isTypeSupported(format)) : undefined;
+    }
+
+    /** Begin with a picture; all later ones are fitted into its size. sound: a track of audio that goes into the film. */
+    constructor(image, { scale = 2, sound = null } = {}) {
       const even = (value) => Math.max(2, Math.round((value * scale) / 2) * 2);
       this.canvas = h("canvas", { width: even(image.naturalWidth || image.width), height: even(image.naturalHeight || image.height) });
       this.context = this.canvas.getContext("2d", { alpha: false });
@@ -207,7 +212,7 @@
       [this.track] = stream.getVideoTracks();
       if (!this.track.requestFrame) [this.track] = this.canvas.captureStream().getVideoTracks();
       const bits = Math.min(4e7, Math.max(2e6, this.canvas.width * this.canvas.height * BITS_PER_PIXEL));
-      this.recorder = new MediaRecorder(new MediaStream([this.track]), { mimeType: Recorder.format, videoBitsPerSecond: bits });
+      this.recorder = new MediaRecorder(new MediaStream([this.track, ...(sound ? [sound] : [])]), { mimeType: Recorder.formatFor(!!sound), videoBitsPerSecond: bits });
       this.recorder.addEventListener("dataavailable", (event) => { if (event.data.size) this.chunks.push(event.data); });
       this.recorder.start(1000);
       this.add(image);

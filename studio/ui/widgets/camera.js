@@ -1,7 +1,7 @@
-const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, keys, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, Recorder, Walker, StyleTiles } = window.studio;
+const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, Recorder, Walker, StyleTiles, liveViews, keepFilm } = window.studio;
 const root = element.querySelector(".studio-widget");
 const KEPT = "studio.camera";
-const state = { mode: "camera", style: "", side: 256, shape: "square", isMirrored: true, strength: 1, keep: false, speed: 0.4, isWalking: true, psi: 0.7, ...read() };
+const state = { style: "", side: 256, shape: "square", isMirrored: true, strength: 1, keep: false, speed: 0.4, isWalking: true, psi: 0.7, ...read() };
 const walker = new Walker();
 const camera = new Camera();
 let styles = [];
@@ -28,7 +28,7 @@ const stage = new Stage({ label: "The live picture", empty: emptyBox });
 const rate = h("output", { class: "studio-live-rate", "aria-live": "off" });
 stage.element.querySelector(".studio-waiting").append(rate);
 const problem = h("p", { class: "studio-problem", role: "alert", hidden: true });
-const isCamera = () => state.mode === "camera";
+const isCamera = () => liveViews.current !== "walk";
 const style = () => styles.find((entry) => entry.name === state.style);
 
 /** What to do first, with the one button that does it. */
@@ -37,7 +37,7 @@ function fillEmpty() {
   const toModels = controls.button({ label: "Go to Models", kind: "primary", onClick: () => tabs.show("models") });
   const lines = isCamera()
     ? styles.length
-      ? ["Your camera as a painting", session.settings.public ? "Every picture of the camera goes to this server, comes back repainted and is forgotten twalker. Nothing is kept until you take a snapshot." : "Every picture of the camera is repainted on this computer and forgotten. Nothing is kept until you take a snapshot or record.", start("Start the camera")]
+      ? ["Your camera as a painting", session.settings.public ? "Every picture of the camera goes to this server, comes back repainted and is forgotten there. Nothing is kept until you take a snapshot." : "Every picture of the camera is repainted on this computer and forgotten. Nothing is kept until you take a snapshot or record.", start("Start the camera")]
       : ["Bring a style", "The camera is repainted by a translator: a CycleGAN, pix2pix or CUT model. None is installed yet.", toModels]
     : model.facts
       ? ["A walk through the model", "The picture travels over the seed plane by itself or under your hand, and can be recorded as it goes.", start("Start walking")]
@@ -92,7 +92,7 @@ const loop = new LiveLoop({
     lastShown = { image, source: answer.source, recipe: isCamera() ? null : walkRecipe() };
     stage.draw(image, isCamera() ? `the camera as ${style()?.title}` : `${model.facts?.title}, place ${walker.x.toFixed(2)} by ${walker.y.toFixed(2)}`);
     recorder?.add(image);
-    if (recorder && recorder.seconds > allowed.seconds) endRecording(`Recordings end after ${Math.round(allowed.seconds / 60)} minutes walker.`);
+    if (recorder && recorder.seconds > allowed.seconds) endRecording(`Recordings end after ${Math.round(allowed.seconds / 60)} minutes.`);
     showState();
   },
   onRate({ rate: perSecond, delay, ms }) {
@@ -192,20 +192,7 @@ async function endRecording(sentence = "") {
   recorder = null;
   showState();
   const film = await done.end(`${made.model.name}-live`);
-  if (!allowed.keeps) {
-    const url = URL.createObjectURL(film);
-    h("a", { href: url, download: film.name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60000);
-    status(`${sentence} ${film.name} is in your downloads.`.trim());
-    return;
-  }
-  const answer = await guarded(async () => {
-    const stored = await stage.waiting(upload(film));
-    return call(server, "keep_recording", { path: stored.path, recipe: made, side: state.side });
-  });
-  if (!answer) return;
-  status(`${sentence} ${answer.say}`.trim());
-  emit("gallery");
+  await stage.waiting(keepFilm({ server, upload, film, recipe: made, side: state.side, isKept: allowed.keeps, sentence }));
 }
 
 const startButton = controls.button({ label: "Start", key: "Space", help: "Turns the camera on, or begins the walk; Stop frees the camera", onClick: () => (loop.isRunning || starting ? stop("Stopped.") : begin()) });
@@ -233,7 +220,7 @@ function showState() {
 }
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------------
-const modeChoice = controls.choice({ label: "What is live", options: [["camera", "Camera"], ["walk", "Walk"]], value: state.mode, help: "The camera through a style, or a walk over the seed plane of the model chosen above", onChange: (mode) => { stop(); lastShown = null; stage.canvas.hidden = true; stage.before = null; stage.now = null; stage.empty.hidden = false; keep({ mode }); showMode(); } });
+const modeChoice = liveViews.choice();
 const tiles = new StyleTiles({ label: "Style of the camera", fetch: (wanted) => call(server, "tile", { name: wanted }), onChoose: (wanted) => keep({ style: wanted }) });
 const noStyles = h("p", { class: "studio-quiet", text: "None is installed yet." });
 const deviceBox = h("select", { class: "studio-text", "aria-label": "Camera", onchange: async () => { keep({ device: deviceBox.value }); if (camera.isOpen) { stop(); await begin(); } } });
@@ -309,13 +296,21 @@ on("ready", async () => {
   fillControls();
   showMode();
 });
-on("tab", (tab) => { if (tab !== "camera") stop("The camera is off."); });
+on("tab", (tab) => { if (tab !== "live") stop("The camera is off."); });
 on("cancel", () => { if (loop.isRunning || starting) stop("Stopped."); });
 document.addEventListener("visibilitychange", () => { if (document.hidden) stop("The camera is off because the page was hidden."); });
 addEventListener("pagehide", () => stop());
-keys.register({ key: " ", shows: "Space", title: "Start or stop", tab: "camera", run: () => startButton.click() });
-keys.register({ key: "s", title: "Snapshot", tab: "camera", run: snapshot });
-keys.register({ key: "v", title: "Record, or end the recording", tab: "camera", run: () => record() });
+
+/** Another live picture is shown: end this one and go back to the empty stage. */
+function leave() {
+  stop();
+  lastShown = null;
+  stage.canvas.hidden = true;
+  stage.before = null;
+  stage.now = null;
+  stage.empty.hidden = false;
+}
 
 root.append(h("div", { class: "studio-stage" }, stage.element, problem, bar), h("div", { class: "studio-side", role: "group", "aria-label": "Controls" }, controls.group("Live", modeChoice.element), styleGroup, pictureGroup, walkGroup));
+liveViews.add({ names: ["camera", "walk"], block: document.getElementById("studio-camera"), show: showMode, leave, start: () => startButton.click(), snapshot, record });
 window.studio.mounted(element);
