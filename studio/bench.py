@@ -11,12 +11,12 @@ import gc
 import multiprocessing
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -30,6 +30,8 @@ from studio.anchors import check_checkout, load_anchor
 from studio.errors import RecipeError, StudioError
 from studio.models.common import Config, LatentGenerator, build
 from studio.runners import NEEDS_COMPILER
+
+T = TypeVar("T")
 
 RUNS = 7
 QUICK_RUNS = 3
@@ -127,25 +129,37 @@ def run(cases: Sequence[Case], *, against: Path | None = None, quick: bool = Fal
     pick_device(device)
     if against is not None:
         check_checkout(against)
+    return apart((case.name, partial(measure, case, against=against, quick=quick, device=device)) for case in cases)
+
+
+def apart(works: Iterable[tuple[str, Callable[[], list[T]]]]) -> Iterator[list[T]]:
+    """Do (name, work) pairs one after another, each in a process of its own, whose memory ends with it.
+
+    Yields:
+        What each gives.
+
+    Raises:
+        StudioError: As the work says, or its process ended early.
+    """
     context = multiprocessing.get_context("spawn")
-    for case in cases:
+    for name, work in works:
         here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_measure_apart, args=(there, case, against, quick, device))
+        process = context.Process(target=_answer, args=(there, work))
         process.start()
         there.close()
         try:
             answer = here.recv()
         except EOFError:
-            answer = StudioError(f"Measuring {case.name} ended early; there may be too little memory.")
+            answer = StudioError(f"Measuring {name} ended early; there may be too little memory.")
         process.join()
         if isinstance(answer, Exception):
             raise answer
         yield answer
 
 
-def _measure_apart(pipe: Connection, case: Case, against: Path | None, quick: bool, device: str) -> None:
+def _answer(pipe: Connection, work: Callable[[], object]) -> None:
     try:
-        pipe.send(measure(case, against=against, quick=quick, device=device))
+        pipe.send(work())
     except StudioError as error:
         pipe.send(error)
 

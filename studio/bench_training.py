@@ -6,14 +6,13 @@ part of a step, snapshots and states are not. This is *not* a test: it asserts n
 
 from __future__ import annotations
 
-import multiprocessing
+import functools
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,8 @@ import psutil
 
 from studio import media
 from studio.accel import runtime
-from studio.errors import RecipeError, StudioError
+from studio.bench import apart
+from studio.errors import RecipeError
 from studio.training import presets
 from studio.training.settings import Settings
 from studio.training.trainer import Clock, StepRandom, Trainer
@@ -57,6 +57,10 @@ class Row:
 
 CASES = (
     Case("stylegan2 64 (2048)", Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, augment="none")),
+    Case(
+        "stylegan2 64 (2048), residual discriminator",
+        Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, augment="none", discriminator="residual"),
+    ),
     Case("cyclegan 128 (32, 6)", Settings("cyclegan", ("",), ("",), resolution=128, batch=4, ngf=32, n_blocks=6), "pairs"),
 )
 """The sizes that the studio promises figures for."""
@@ -83,29 +87,13 @@ def run(cases: Sequence[Case], *, seconds: float = 30.0, device: str = "auto") -
     Raises:
         StudioError: The device is not there, or there is too little memory.
     """
-    context = multiprocessing.get_context("spawn")
-    for case in cases:
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_measure_apart, args=(there, case, seconds, device))
-        process.start()
-        there.close()
-        try:
-            answer = here.recv()
-        except EOFError:
-            answer = StudioError(f"Timing {case.name} ended early; there may be too little memory.")
-        process.join()
-        if isinstance(answer, Exception):
-            raise answer
-        yield answer
+    return apart((case.name, functools.partial(_measure_at_home, case, seconds, device)) for case in cases)
 
 
-def _measure_apart(pipe: Connection, case: Case, seconds: float, device: str) -> None:
+def _measure_at_home(case: Case, seconds: float, device: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
         os.environ["STUDIO_HOME"] = home  # decoded pictures go there and leave with it
-        try:
-            pipe.send(measure(case, Path(home), seconds=seconds, device=device))
-        except StudioError as error:
-            pipe.send(error)
+        return measure(case, Path(home), seconds=seconds, device=device)
 
 
 def measure(case: Case, folder: Path, *, seconds: float = 30.0, device: str = "auto") -> list[Row]:

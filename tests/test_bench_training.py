@@ -20,8 +20,9 @@ PAIRS = bench_training.Case(
 
 
 def test_the_cases_are_the_promised_sizes():
-    first, second = (case.settings for case in CASES)
+    first, published, second = (case.settings for case in CASES)
     assert (first.resolution, first.channel_base, first.batch) == (64, 2048, 32)
+    assert published == replace(first, discriminator="residual")
     assert (second.resolution, second.ngf, second.n_blocks) == (128, 32, 6)
 
 
