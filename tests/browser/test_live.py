@@ -1,7 +1,6 @@
 """The board that hears in a real browser: its own fake microphone, a sound file, a MIDI controller that is not there, OSC."""
 
 import socket
-import struct
 import wave
 
 import numpy as np
@@ -31,7 +30,10 @@ FREE = "window.tracks.every((t) => t.readyState === 'ended') && window.contexts.
 CONTROLLER = """() => {
     const input = { name: "Test knobs", onmidimessage: null };
     window.asked = [];
-    navigator.requestMIDIAccess = async (wanted) => { window.asked.push(wanted); return { inputs: new Map([["1", input]]), onstatechange: null }; };
+    navigator.requestMIDIAccess = async (wanted) => {
+        window.asked.push(wanted);
+        return { inputs: new Map([["1", input]]), onstatechange: null };
+    };
     window.turn = (...data) => input.onmidimessage({ data });
 }"""
 HEARD = """async ([frequency, seconds]) => {
@@ -46,7 +48,9 @@ CLICKS = """async () => {
     const values = [];
     const hearing = new studio.Hearing(rate, (one) => values.push(Array.from(one)));
     const samples = new Float32Array(rate * 6);
-    for (let beat = 0; beat < 12; beat += 1) for (let i = 0; i < 2000; i += 1) samples[beat * rate / 2 + 500 + i] = Math.exp(-i / 300) * Math.sin(i * i * 7.3);
+    for (let beat = 0; beat < 12; beat += 1) {
+        for (let i = 0; i < 2000; i += 1) samples[beat * rate / 2 + 500 + i] = Math.exp(-i / 300) * Math.sin(i * i * 7.3);
+    }
     hearing.push(samples);
     const at = studio.Hearing.names.indexOf("beat");
     return values.flatMap((one, hop) => (one[at] ? [(hop + 1) * studio.Hearing.hop / rate] : []));
