@@ -163,18 +163,22 @@ class Person:
 
     def drop(self, path, selector="body"):
         """Drop a file of this computer on the page."""
-        data = list(path.read_bytes())
-        mime = {".png": "image/png", ".jpg": "image/jpeg"}.get(path.suffix, "application/octet-stream")
+        self.drop_all([path], selector)
+
+    def drop_all(self, paths, selector="body"):
+        """Drop several files at once."""
+        kinds = {".png": "image/png", ".jpg": "image/jpeg"}
+        files = [[list(path.read_bytes()), path.name, kinds.get(path.suffix, "application/octet-stream")] for path in paths]
         self.page.evaluate(
-            """([bytes, name, type, selector]) => {
+            """([files, selector]) => {
                 const transfer = new DataTransfer();
-                transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+                for (const [bytes, name, type] of files) transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
                 const target = document.querySelector(selector);
                 for (const kind of ["dragenter", "dragover", "drop"]) {
                     target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
                 }
             }""",
-            [data, path.name, mime, selector],
+            [files, selector],
         )
 
     def leave(self):

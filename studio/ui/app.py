@@ -54,6 +54,12 @@ SCRIPTS = (
     "live_midi.js",
     "live_matrix.js",
     "style_tiles.js",
+    "restyle_row.js",
+    "restyle_notice.js",
+    "restyle_styles.js",
+    "restyle_batch.js",
+    "restyle_pair.js",
+    "restyle_film.js",
 )
 
 

@@ -1,7 +1,8 @@
-"""The photos of one session and what became of them: files, pixels at hand, and the work that is going on.
+"""The photos and films of one session and what became of them: files, pixels at hand, and the work that is going on.
 
-A photo is translated once for each model and stroke size; strength, colours and mask are blended afterwards from that result, so
-that they follow the hand. This is *not* what the page calls (``restyle.py``) nor how a photo is translated (``studio.restyle``).
+A photo, or a single frame of a film, is translated once for each model and stroke size; strength, colours and mask are blended
+afterwards from that result, so that they follow the hand. This is *not* what the page calls (``restyle.py``) nor how a photo is
+translated (``studio.restyle``).
 """
 
 from __future__ import annotations
@@ -14,61 +15,45 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from studio.errors import StudioError
-from studio.media import ImageArray, Picture, inspect_image, join_alpha, read_image, thumbnail
+from studio.media import FilmFacts, ImageArray, Picture, hash_file, join_alpha, thumbnail
 from studio.models.common import Translator
 from studio.recipe import ModelRef, Recipe, Restyle
 from studio.restyle import check_memory, finish, network_part
 from studio.ui.context import Context
+from studio.ui.darkroom_photos import Photo, check_public, header_of
 from studio.ui.darkroom_work import Job, Key, Shelf
 from studio.ui.session import Session
 from studio.worker import Priority
 
 PART = "restyle"
-MAX_PHOTOS = 48
+MAX_PHOTOS = 2000
 MAX_PUBLIC_PHOTOS = 8
-MAX_PUBLIC_PIXELS = 4 * 10**6
 SHELF_BYTES = 1 << 30
 PUBLIC_SHELF_BYTES = 512 << 20
 CANCELLED = "Cancelled."
 
 
-@dataclass(slots=True, eq=False)
-class Photo:
-    """One photo of a session: its file and what is being done to it (``recipe``)."""
-
-    id: str
-    name: str
-    sha256: str
-    file: Path
-    width: int
-    height: int
-    recipe: Recipe
-    notes: tuple[str, ...] = ()
-    is_removed: bool = False
-
-
 class Darkroom:
     """One session's photos. Its folder goes when the session does."""
 
-    def __init__(self, *, most_photos: int, most_pixels: float, shelf: Shelf) -> None:
+    def __init__(self, *, most_photos: int, is_public: bool, shelf: Shelf) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="studio-photos-"))
         self._finalizer = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._most_photos = most_photos
-        self._most_pixels = most_pixels
+        self._is_public = is_public
         self._shelf = shelf
         self._photos: dict[str, Photo] = {}
         self._lock = threading.RLock()
         self._jobs: dict[Key, Job] = {}
         self._waiting: deque[Job] = deque()
         self._is_working = False
-        self._rates: dict[str, float] = {}
         self.awaited: dict[str, Recipe] = {}
         """Recipes of restyled pictures whose photo is not here yet, by the photo's SHA-256."""
 
@@ -91,44 +76,52 @@ class Darkroom:
         """Return the photo with a file hash, also one that was removed a moment ago."""
         return next((photo for photo in self._photos.values() if photo.sha256 == sha256), None)
 
-    def add(self, file: Path, name: str, recipe: Recipe) -> Photo:
-        """Take a file in; the same photo is not taken twice.
+    def add(self, file: Path, name: str, recipe: Recipe, film: FilmFacts | None = None) -> Photo:
+        """Take a file in; the same one is not taken twice.
+
+        Args:
+            file: Where it is now.
+            name: What it is called.
+            recipe: What to make of it at first.
+            film: What it is, when it is a film.
 
         Raises:
             StudioError: It is no picture, too large for this studio, or one too many.
         """
-        header = inspect_image(file, name=name)
-        if header.width * header.height > self._most_pixels:
-            raise StudioError(
-                f"{name} has {header.width * header.height / 1e6:.0f} megapixels and this public studio takes up to "
-                f"{self._most_pixels / 1e6:.0f}. Reduce it, or run the studio on your own computer."
-            )
-        known = self.find(header.sha256)
+        size, sha256 = ((film.width, film.height), "") if film else header_of(file, name)
+        if self._is_public:
+            check_public(name, size[0] * size[1], film)
+        sha256 = sha256 or hash_file(file)
+        known = self.find(sha256)
         if known is None and len(self.photos()) >= self._most_photos:
             raise StudioError(f"There are already {self._most_photos} photos here. Remove one first.")
         if known is not None:
             known.is_removed = False
             file.unlink(missing_ok=True)
             return known
-        picture = read_image(file, name=name)
-        photo = Photo(secrets.token_urlsafe(6), name, header.sha256, file, picture.width, picture.height, recipe, picture.notes)
-        photo.file = Path(shutil.move(file, self._folder / f"{photo.id}{file.suffix[:8]}"))
+        photo = Photo(secrets.token_urlsafe(6), name, sha256, file, *size, recipe, film.notes if film else (), film=film)
+        picture = photo.read()
+        if film is None:
+            photo.width, photo.height, photo.notes = picture.width, picture.height, picture.notes
         self._keep_picture(photo, picture)
+        folder = self._folder / photo.id
+        folder.mkdir()
+        photo.file = Path(shutil.move(file, folder / name))
         with self._lock:
             self._photos[photo.id] = photo
         return photo
 
     def picture(self, photo: Photo) -> Picture:
         """Return a photo's pixels, read again when they are no longer at hand."""
-        picture = self._shelf.get(("picture", photo.sha256))
+        picture = self._shelf.get(("picture", photo.key))
         if picture is None:
-            picture = read_image(photo.file, name=photo.name)
+            picture = photo.read()
             self._keep_picture(photo, picture)
         assert isinstance(picture, Picture)
         return picture
 
     def _keep_picture(self, photo: Photo, picture: Picture) -> None:
-        self._shelf.put(("picture", photo.sha256), picture, picture.image.nbytes)
+        self._shelf.put(("picture", photo.key), picture, picture.image.nbytes)
 
     def adopt(self, photo: Photo, recipe: Recipe) -> Recipe:
         """Make a recipe the photo's own: it names this photo as its source."""
@@ -155,8 +148,8 @@ class Darkroom:
         if isinstance(network, Translator):
             check_memory(network, photo.height, photo.width)
         pixels = photo.width * photo.height
-        rate = self._rates.get(key[2] + recipe.precision, 0.0)
-        job = Job(key, photo.id, lambda job: self._translate(engine, photo, recipe, job), expected=rate * pixels)
+        expected = pixels * self._shelf.rates.get(key[2:], self._shelf.rates.get(key[2:3], 0.0))
+        job = Job(key, photo.id, lambda job: self._translate(engine, photo, recipe, job), expected=expected)
         with self._lock:
             self._drop(photo, lambda other: other.key[-1] == recipe.precision)
             self._jobs[key] = job
@@ -165,6 +158,11 @@ class Darkroom:
                 self._is_working = True
                 threading.Thread(target=self._work, name="studio-darkroom", daemon=True).start()
         return job
+
+    def seconds(self, photo: Photo, recipe: Recipe) -> float | None:
+        """Return how long this very work took on a photo of this size; None when it was never done."""
+        rate = self._shelf.rates.get(_key(photo, recipe)[2:])
+        return None if rate is None else rate * photo.width * photo.height
 
     def cancel(self, photo: Photo) -> None:
         """Drop the work on a photo; what is being computed stops at the next strip."""
@@ -190,7 +188,8 @@ class Darkroom:
             with self._lock:
                 if job.result is not None:
                     self._shelf.put(job.key, job.result, job.result.nbytes)
-                    self._rates[job.key[2] + job.key[4]] = job.seconds / (job.result.shape[0] * job.result.shape[1])
+                    rate = job.seconds / (job.result.shape[0] * job.result.shape[1])
+                    self._shelf.rates.update({job.key[2:3]: rate, job.key[2:]: rate})
                 if self._jobs.get(job.key) is job:
                     del self._jobs[job.key]
 
@@ -214,11 +213,11 @@ class Darkroom:
 
     def sketch(self, engine: Any, photo: Photo, recipe: Recipe, size: int) -> ImageArray:
         """Make a small version quickly, ``uint8 [h, w, 3 or 4]``: from the full result when it is there, else from a small photo."""
-        small = self._shelf.get(("small", photo.sha256, str(size)))
+        small = self._shelf.get(("small", photo.key, str(size)))
         if small is None:
             picture = self.picture(photo)
             small = thumbnail(join_alpha(picture.image, picture.alpha), size)
-            self._shelf.put(("small", photo.sha256, str(size)), small, small.nbytes)
+            self._shelf.put(("small", photo.key, str(size)), small, small.nbytes)
         image = np.ascontiguousarray(small[..., :3])
         alpha = np.ascontiguousarray(small[..., 3]) if small.shape[2] == 4 else None
         key = _key(photo, recipe)
@@ -241,7 +240,7 @@ def darkroom(ctx: Context, session: Session) -> Darkroom:
             shelf = ctx.sessions.parts.setdefault(PART, Shelf(PUBLIC_SHELF_BYTES if public else SHELF_BYTES))
             session.parts[PART] = Darkroom(
                 most_photos=MAX_PUBLIC_PHOTOS if public else MAX_PHOTOS,
-                most_pixels=MAX_PUBLIC_PIXELS if public else float("inf"),
+                is_public=public,
                 shelf=shelf,
             )
         room = session.parts[PART]
@@ -260,7 +259,7 @@ def keep(ctx: Context, session: Session, recipe: Recipe) -> Any:
     """
     room = darkroom(ctx, session)
     photo = room.find(recipe.restyle.source_sha256) if recipe.restyle else None
-    if photo is None:
+    if photo is None or photo.film is not None:
         raise StudioError("The photo of this picture is no longer here. Drop it again, then save.")
     exact = replace(recipe, precision="exact")
     job = room.job(ctx.engine, photo, exact)
@@ -297,10 +296,28 @@ def reference(ctx: Context, name: str) -> ModelRef:
     return ModelRef(name=name, sha256=entry.card.sha256)
 
 
+def own_recipe(ctx: Context, photo: Photo, recipe: Recipe) -> Recipe:
+    """Return a page's recipe as one of this photo or film, with the model as it is installed.
+
+    Raises:
+        StudioError: No style is chosen, or there is no such model.
+    """
+    if not recipe.model.name:
+        raise StudioError("Choose a style first.")
+    wishes, plain = recipe.restyle or Restyle(), Restyle()
+    wishes = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
+    if photo.film is None:
+        wishes = replace(wishes, flicker=plain.flicker, start=plain.start, end=plain.end)
+    ref = recipe.model if recipe.model.sha256 else reference(ctx, recipe.model.name)
+    return Recipe(model=ref, restyle=wishes, precision="auto")
+
+
 def _key(photo: Photo, recipe: Recipe) -> Key:
-    work = replace(network_part(recipe.restyle or Restyle()), source_name="", source_sha256="")
+    plain = Restyle()
+    work = replace(network_part(recipe.restyle or plain), source_name="", source_sha256="")
+    work = replace(work, flicker=plain.flicker, start=plain.start, end=plain.end)
     digest = hashlib.sha256(Recipe(restyle=work).to_json().encode()).hexdigest()
-    return ("result", photo.sha256, recipe.model.sha256 or recipe.model.name, digest, recipe.precision)
+    return ("result", photo.key, recipe.model.sha256 or recipe.model.name, digest, recipe.precision)
 
 
 def _whole(recipe: Recipe) -> Recipe:

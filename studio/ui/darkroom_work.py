@@ -19,12 +19,14 @@ Key = tuple[str, ...]
 
 
 class Shelf:
-    """Pixels at hand, the least used ones dropped when there are too many. Shared by all sessions."""
+    """Pixels at hand, the least used ones dropped when there are too many, and how long they took. Shared by all sessions."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._things: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self.rates: dict[Key, float] = {}
+        """Seconds per pixel, by the work and also by the model alone."""
 
     def get(self, key: Key) -> Any:
         """Return what was put there, or None."""

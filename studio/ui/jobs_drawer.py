@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,25 @@ def queue_of(ctx: Context) -> JobQueue:
 def render(ctx: Context, session: Session, request: RenderRequest) -> Answer:
     """Order a film; it goes to the gallery when it is done."""
     check_limits(ctx, request.recipe, request.look)
+    film, title = request.recipe, _title(request.recipe)
+
+    def add(queue: JobQueue, visitor: str) -> Job:
+        return queue.add(film, look=request.look, format=request.format, pictures=session.pictures, visitor=visitor, title=title)
+
+    return place_order(ctx, session, add)
+
+
+def place_order(ctx: Context, session: Session, add: Callable[[JobQueue, str], Job]) -> Answer:
+    """Put a film into the list; ``add`` is given the list and whose film it is.
+
+    Raises:
+        StudioError: A stranger has enough films in the making.
+    """
     queue, visitor = queue_of(ctx), _visitor(ctx, session)
     waiting = [job for job in queue.list(visitor) if job.state in ("running", "waiting", "paused")]
     if ctx.settings.public and len(waiting) >= PUBLIC_JOBS:
         raise StudioError(f"You have {PUBLIC_JOBS} films in the making. Wait for one, or remove it.")
-    film, title = request.recipe, _title(request.recipe)
-    job = queue.add(film, look=request.look, format=request.format, pictures=session.pictures, visitor=visitor or "", title=title)
+    job = add(queue, visitor or "")
     ahead = f" {len(waiting)} before it." if waiting else ""
     return {"id": job.id, "say": f"The film is in the making: {job.total} frames.{ahead} You may close the page."}
 

@@ -1,4 +1,7 @@
-"""Restyle: drop photos anywhere, choose a style, compare before and after at the photo's own size, keep the result."""
+"""Restyle: drop photos and films anywhere, choose a style, compare before and after at their own size, keep the result.
+
+What is only about films is in ``restyle_films``.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ from studio import media
 from studio.errors import StudioError
 from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle
-from studio.ui import shell, tiles
+from studio.ui import gallery, shell, tiles
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, jpeg, recipe_to_page
-from studio.ui.darkroom import Photo, darkroom, outcome, reference, store
-from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
+from studio.ui.darkroom import darkroom, outcome, own_recipe, reference, store
+from studio.ui.darkroom_photos import Photo, film_facts
+from studio.ui.media_parts import PartRequest
+from studio.ui.payloads import ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
+from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film
+from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, SheetRequest
 from studio.ui.session import Session
 from studio.ui.widgets import widget
 
@@ -32,48 +39,6 @@ class Handles:
     board: gr.HTML
 
 
-@dataclass(frozen=True, slots=True)
-class ArriveRequest(Payload):
-    """A photo that the page uploaded, its name, and the recipe that it should start with."""
-
-    path: str
-    name: str
-    recipe: Recipe
-    as_photo: bool
-
-    @classmethod
-    def read(cls, fields: Fields) -> ArriveRequest:
-        """Build the request from checked entries."""
-        return cls(
-            token=fields.identifier("token"),
-            path=fields.text("path", longest=4096),
-            name=fields.text("name", longest=400),
-            recipe=fields.recipe(),
-            as_photo=fields.flag("as_photo"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoRequest(Payload):
-    """A photo of the session with the recipe to make of it."""
-
-    id: str
-    recipe: Recipe
-    size: int
-    gather: bool
-
-    @classmethod
-    def read(cls, fields: Fields) -> PhotoRequest:
-        """Build the request from checked entries."""
-        return cls(
-            token=fields.identifier("token"),
-            id=fields.identifier("id"),
-            recipe=fields.recipe(),
-            size=fields.integer("size", low=64, high=1280, default=640),
-            gather=fields.flag("gather", default=True),
-        )
-
-
 def build(ctx: Context) -> Handles:
     """Create the board with the functions that it calls."""
     functions = [
@@ -87,6 +52,14 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, PhotoRequest, save),
         endpoint(ctx, ItemRequest, cancel),
         endpoint(ctx, ItemRequest, put_away),
+        endpoint(ctx, SheetRequest, sheet),
+        endpoint(ctx, FrameRequest, frame),
+        endpoint(ctx, FilmRequest, tell_film),
+        endpoint(ctx, FilmRequest, order_film),
+        endpoint(ctx, PartRequest, source_part),
+        endpoint(ctx, ItemRequest, make_original),
+        endpoint(ctx, PartRequest, original_part),
+        endpoint(ctx, PartRequest, gallery.film_part),
     ]
     return Handles(widget("restyle", label="Restyle", server_functions=functions))
 
@@ -97,19 +70,20 @@ def desk(ctx: Context, session: Session, request: Payload) -> Answer:
 
 
 def arrive(ctx: Context, session: Session, request: ArriveRequest) -> Answer:
-    """Take a photo in. A restyled picture of ours brings back its photo and settings; when the photo is not here, it is asked for."""
+    """Take a photo or film in. A restyled one of ours brings back what it was made from and its settings, or asks for that."""
     room = darkroom(ctx, session)
     file = uploaded_file(ctx.settings.uploads, request.path)
     name = media.safe_name(request.name, "photo")
     try:
-        ours = None if request.as_photo else media.inspect_image(file, name=name).recipe
-        if ours is not None and ours.restyle is not None:
+        film = film_facts(file, name)
+        ours = film.recipe if film else media.inspect_image(file, name=name).recipe
+        if ours is not None and ours.restyle is not None and not request.as_photo:
             ours = shell.check_model(ctx, ours)
-            found = _reopen(ctx, session, ours, name)
+            found = _reopen(ctx, session, ours, name, "film" if film else "photo")
             if "photo" in found:
                 file.unlink(missing_ok=True)
             return found
-        photo = room.add(file, name, Recipe())
+        photo = room.add(file, name, Recipe(), film)
     except StudioError:
         file.unlink(missing_ok=True)
         raise
@@ -118,13 +92,13 @@ def arrive(ctx: Context, session: Session, request: ArriveRequest) -> Answer:
         room.adopt(photo, wanted)
         return {"photo": _entry(ctx, session, photo), "say": f"{name} is as it was."}
     if photo.recipe.restyle is None:
-        room.adopt(photo, _usable(ctx, request.recipe))
+        room.adopt(photo, _usable(ctx, photo, request.recipe))
     notes = " ".join(photo.notes)
     return {"photo": _entry(ctx, session, photo), "say": notes or f"{name}, {photo.width} x {photo.height} pixels."}
 
 
-def _reopen(ctx: Context, session: Session, recipe: Recipe, name: str) -> Answer:
-    """Return to a restyled picture: its photo among those of the session, else a request for it."""
+def _reopen(ctx: Context, session: Session, recipe: Recipe, name: str, kind: str) -> Answer:
+    """Return to a restyled picture or film: what it was made from among that of the session, else a request for it."""
     room, wishes = darkroom(ctx, session), recipe.restyle or Restyle()
     photo = room.find(wishes.source_sha256)
     if photo is not None:
@@ -132,15 +106,15 @@ def _reopen(ctx: Context, session: Session, recipe: Recipe, name: str) -> Answer
         room.adopt(photo, replace(recipe, precision="auto"))
         return {"photo": _entry(ctx, session, photo), "say": f"Everything is as it was for {photo.name}."}
     room.awaited[wishes.source_sha256] = replace(recipe, precision="auto")
-    source = wishes.source_name or "the photo"
-    return {"missing": source, "say": f"{name} was made from {source}. Drop that photo here to go on with it."}
+    source = wishes.source_name or f"the {kind}"
+    return {"missing": source, "say": f"{name} was made from {source}. Drop that {kind} here to go on with it."}
 
 
 def reopen(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
-    """Return to a restyled picture of the strip or the gallery."""
+    """Return to a restyled picture of the strip or the gallery, or to a film."""
     if request.recipe.restyle is None:
         raise StudioError("This picture is not a restyled photo.")
-    return _reopen(ctx, session, shell.check_model(ctx, request.recipe), "This picture")
+    return _reopen(ctx, session, shell.check_model(ctx, request.recipe), "This picture", "file")
 
 
 def tile(ctx: Context, session: Session, request: NameRequest) -> Answer:
@@ -158,8 +132,8 @@ def original(ctx: Context, session: Session, request: ItemRequest) -> Answer:
 def sketch(ctx: Context, session: Session, request: PhotoRequest) -> Answer:
     """Make a small version while the hand moves or while the full one is at work."""
     room = darkroom(ctx, session)
-    photo = room.photo(request.id)
-    image = room.sketch(ctx.engine, photo, _own(ctx, session, photo, request.recipe), request.size)
+    photo = room.photo(request.id).at(request.frame)
+    image = room.sketch(ctx.engine, photo, own_recipe(ctx, photo, request.recipe), request.size)
     return {"url": _large_url(image, quality=85)}
 
 
@@ -167,14 +141,16 @@ def develop(ctx: Context, session: Session, request: PhotoRequest) -> Answer:
     """Make the full picture; answers how far it is when that takes longer, and is then asked again."""
     room = darkroom(ctx, session)
     photo = room.photo(request.id)
-    recipe = room.adopt(photo, _own(ctx, session, photo, request.recipe))
+    recipe = room.adopt(photo, own_recipe(ctx, photo, request.recipe))
+    photo.frame = photo.at(request.frame).frame
+    photo = photo.at(request.frame)
     job = room.job(ctx.engine, photo, recipe)
     if not job.done.wait(PATIENCE):
         return {"pending": True, "share": job.share, "left": job.left}
     image = room.finish(photo, recipe, outcome(job))
     small = jpeg(media.thumbnail(_flat(image), ROW))
     answer: Answer = {"url": _large_url(image), "thumbnail": data_url(small), "width": photo.width, "height": photo.height}
-    if request.gather:
+    if request.gather and photo.film is None:
         answer["item"] = shell.strip_entry(session.add_picture(recipe, jpeg(_flat(image), size=THUMBNAIL)))
     if job.seconds:
         answer["speed"] = {"device": ctx.engine.status().device, "ms": job.seconds * 1000, "runner": "", "note": ctx.engine.status().note}
@@ -187,7 +163,9 @@ def save(ctx: Context, session: Session, request: PhotoRequest) -> Answer:
     """Make the picture in full quality and write it to the gallery; asked again like :func:`develop`."""
     room = darkroom(ctx, session)
     photo = room.photo(request.id)
-    exact = replace(_own(ctx, session, photo, request.recipe), precision="exact")
+    if photo.film is not None:
+        raise StudioError(f"{photo.name} is a film. Restyle it as a whole.")
+    exact = replace(own_recipe(ctx, photo, request.recipe), precision="exact")
     job = room.job(ctx.engine, photo, exact)
     if not job.done.wait(PATIENCE):
         return {"pending": True, "share": job.share, "left": job.left}
@@ -195,6 +173,17 @@ def save(ctx: Context, session: Session, request: PhotoRequest) -> Answer:
     if ctx.settings.public:
         return {"id": item.id, "say": f"Saved {item.path.name}.", "download": data_url(item.path.read_bytes(), "image/png")}
     return {"id": item.id, "say": f"Saved {item.path.name} to {session.pictures.parent.name}/{session.pictures.name}."}
+
+
+def sheet(ctx: Context, session: Session, request: SheetRequest) -> Answer:
+    """Lay what was saved of a batch out on one contact sheet, as a JPEG file."""
+    pictures = ctx.gallery_of(session)
+    small = [media.read_image(pictures.thumbnail(name)) for name in request.ids]
+    if not small:
+        raise StudioError("Nothing was saved, so there is nothing for a contact sheet.")
+    whole = media.contact_sheet([media.flatten(one.image, one.alpha) for one in small], cell=gallery.SHEET_CELL)
+    encoded = media.encode_image(np.ascontiguousarray(whole), ".jpg", quality=FULL_QUALITY, composite=True)
+    return {"name": f"contact-sheet-{len(small)}.jpg", "url": data_url(encoded.data)}
 
 
 def cancel(ctx: Context, session: Session, request: ItemRequest) -> Answer:
@@ -215,30 +204,19 @@ def put_away(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     return {"photo": _entry(ctx, session, photo), "say": f"{photo.name} is back."}
 
 
-def _own(ctx: Context, session: Session, photo: Photo, recipe: Recipe) -> Recipe:
-    """Return a page's recipe as one of this photo, with the model as it is installed.
-
-    Raises:
-        StudioError: There is no such model, or it does not restyle photos.
-    """
-    if not recipe.model.name:
-        raise StudioError("Choose a style first.")
-    wishes = replace(recipe.restyle or Restyle(), source_name=photo.name[:200], source_sha256=photo.sha256)
-    ref = recipe.model if recipe.model.sha256 else reference(ctx, recipe.model.name)
-    return Recipe(model=ref, restyle=wishes, precision="auto")
-
-
-def _usable(ctx: Context, recipe: Recipe) -> Recipe:
+def _usable(ctx: Context, photo: Photo, recipe: Recipe) -> Recipe:
     """Return the recipe that a new photo starts with: the page's, with a style that is installed."""
     names = [entry.name for entry in ctx.library.list() if entry.card.family in tiles.TRANSLATORS]
     name = recipe.model.name if recipe.model.name in names else next(iter(names), "")
     ref = reference(ctx, name) if name else recipe.model
-    return Recipe(model=ref, restyle=recipe.restyle or Restyle(), precision="auto")
+    wishes = replace(recipe.restyle or Restyle(), mask="")
+    return Recipe(model=ref, restyle=first_wishes(ctx, photo.film, wishes) if photo.film else wishes, precision="auto")
 
 
 def _entry(ctx: Context, session: Session, photo: Photo) -> Answer:
-    picture = darkroom(ctx, session).picture(photo)
-    small = media.thumbnail(media.flatten(picture.image, picture.alpha), ROW)
+    if not photo.small:
+        picture = darkroom(ctx, session).picture(photo)
+        photo.small = jpeg(media.thumbnail(media.flatten(picture.image, picture.alpha), ROW))
     return {
         "id": photo.id,
         "name": photo.name,
@@ -247,7 +225,8 @@ def _entry(ctx: Context, session: Session, photo: Photo) -> Answer:
         "sha256": photo.sha256,
         "notes": list(photo.notes),
         "recipe": recipe_to_page(photo.recipe),
-        "thumbnail": data_url(jpeg(small)),
+        "thumbnail": data_url(photo.small),
+        "film": film_entry(ctx, photo),
     }
 
 

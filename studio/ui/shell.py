@@ -17,6 +17,7 @@ from studio.recipe import ModelRef, Recipe
 from studio.ui import facts
 from studio.ui.context import Answer, Context, bounds_for_page, endpoint, recipe_to_page
 from studio.ui.darkroom import keep as keep_restyled
+from studio.ui.darkroom_photos import film_facts
 from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, UploadRequest, data_url, recipe_from, uploaded_file
 from studio.ui.session import Session, StripItem
 from studio.ui.widgets import widget
@@ -116,9 +117,10 @@ def list_models(ctx: Context, session: Session, request: Payload) -> Answer:
 
 
 def open_picture(ctx: Context, session: Session, request: UploadRequest) -> Answer:
-    """Look into a dropped picture: one of ours gives its recipe back, any other is a photo (``recipe`` None)."""
+    """Look into a dropped picture or film: one of ours gives its recipe back, any other is to be restyled (``recipe`` None)."""
     file = uploaded_file(ctx.settings.uploads, request.path)
-    recipe = read_image(file).recipe
+    film = film_facts(file, request.name)
+    recipe = film.recipe if film else read_image(file).recipe
     if recipe is None:
         return {"recipe": None}
     if recipe.restyle is None:

@@ -37,6 +37,7 @@
   }
 
   const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|webp|tiff?|bmp|gif|avif)$/i.test(file.name);
+  const isFilm = (file) => !/^(audio|image)\//.test(file.type) && (/^video\//.test(file.type) || /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|wmv|flv|ogv|3gp|m?ts|m2ts)$/i.test(file.name));
   const isModel = (file) => /\.(pkl|pickle|pt|pth|ckpt|safetensors|bin|tar|zip)$/i.test(file.name);
 
   let depth = 0;
@@ -69,8 +70,21 @@
     const wasHandled = event.defaultPrevented;
     event.preventDefault();
     if (wasHandled || !hasFiles(event)) return;
-    deliver([...event.dataTransfer.files], { x: event.clientX, y: event.clientY });
+    const point = { x: event.clientX, y: event.clientY };
+    if (hasFolder(event.dataTransfer)) deliverFolder(window.studio.dropped(event.dataTransfer), point);
+    else deliver([...event.dataTransfer.files], point);
   }, false);
+
+  const hasFolder = (transfer) => [...transfer.items].some((item) => item.kind === "file" && item.webkitGetAsEntry?.()?.isDirectory);
+
+  /** Of a folder, the pictures and films in it and below it, in the order of their names; whatever else lies there is no mistake. */
+  async function deliverFolder(found, point) {
+    const byPath = (a, b) => a.path.localeCompare(b.path, undefined, { numeric: true });
+    const files = (await found).sort(byPath).map((entry) => entry.file).filter((file) => !file.name.startsWith(".") && (isImage(file) || isFilm(file)));
+    if (files.length) await deliver(files, point);
+    else status("There is no picture and no film in this folder.", "error");
+  }
+
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files || [])];
     if (!files.length) return;
@@ -111,5 +125,5 @@
   /** Where photos go (pictures that are not ours): the Restyle tab sets both. */
   const photos = { handle: null, reopen: null };
 
-  Object.assign(window.studio, { photos, drops: { register, deliver, isImage, isModel, take, give, STRIP_TYPE } });
+  Object.assign(window.studio, { photos, drops: { register, deliver, isImage, isFilm, isModel, take, give, STRIP_TYPE } });
 })();

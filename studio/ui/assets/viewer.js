@@ -28,9 +28,10 @@
       new ResizeObserver(() => this.place()).observe(this.frame);
     }
 
-    /** Show a pair: decoded images of the same size (after may be null: only the photo so far). width, height: in pixels of the photo. */
-    pair(before, after, { width, height, words = "", isSketch = false }) {
-      const isNew = this.size.width !== width || this.size.height !== height || this.source !== before;
+    /** Show a pair: decoded images or films of the same size (after may be null: only the photo so far). width, height: in pixels of
+     * the photo; keepsView: it is another moment of the same film. */
+    pair(before, after, { width, height, words = "", isSketch = false, keepsView = false }) {
+      const isNew = this.size.width !== width || this.size.height !== height || (this.source !== before && !keepsView);
       this.source = before;
       this.size = { width, height };
       this.images = [before, after];

@@ -44,6 +44,7 @@ async function take(asked) {
   clearTimeout(timer);
   if (!answer) { timer = setTimeout(refresh, 5 * BUSY); return; }
   show(answer.jobs);
+  emit("jobs-listed", answer.jobs);
   const isBusy = answer.jobs.some((job) => ACTIVE.includes(job.state));
   if (isBusy) timer = setTimeout(refresh, BUSY);
 }

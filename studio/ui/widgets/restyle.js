@@ -1,48 +1,77 @@
-const { h, on, emit, call, guarded, Refused, latestWins, controls, session, status, keys, drops, photos: arrivals, tabs, decode, clone, Viewer, holdButton, restyleWishes } = window.studio;
+const { h, on, emit, call, guarded, Refused, latestWins, controls, session, status, keys, drops, photos: arrivals, tabs, decode, clone, Viewer, holdButton, restyleWishes, PhotoRow, Notice, FilmDesk, StylePicker, styleWords, Keeper } = window.studio;
 const { keyOf, styleOf } = restyleWishes;
 const root = element.querySelector(".studio-widget");
 const AT = "studio.restyle.at";
 const LIKE = "studio.restyle.like";
 const LARGE = 600_000;
 const SKETCH = 800;
+const SCRUB = 640;
 const SHOWN = 4;
 
 const state = { photos: [], at: "", styles: [], batchNorm: {}, like: null };
 const current = () => state.photos.find((photo) => photo.id === state.at) || null;
+/** What a picture of a photo depends on: its wishes, and of a film also the frame. */
+const workOf = (photo, recipe = photo.recipe) => `${keyOf(recipe)}@${photo.frame}`;
+const lookOf = (photo, recipe) => `${styleOf(recipe)}@${photo.frame}`;
 const read = (key) => { try { return JSON.parse(localStorage.getItem(key)); } catch { return null; } };
 
 // ---- the picture ------------------------------------------------------------------------------------------------------
-const chooser = h("input", { type: "file", multiple: true, accept: "image/*", hidden: true, onchange: () => { drops.deliver([...chooser.files]); chooser.value = ""; } });
+const chooser = h("input", { type: "file", multiple: true, accept: "image/*,video/*,.mkv,.avi,.mts,.m2ts,.wmv,.flv", hidden: true, onchange: () => { drops.deliver([...chooser.files]); chooser.value = ""; } });
 const chooseButton = (label, kind) => controls.button({ label, kind, icon: kind ? null : "plus", onClick: () => chooser.click() });
 const emptyBox = h("div");
 const viewer = new Viewer({ label: "Before and after", empty: emptyBox });
 
 function fillEmpty() {
   const lines = state.styles.length
-    ? [h("h2", { text: "Drop a photo" }), h("p", { text: `One or several, anywhere on this page. They come back repainted at their own size.${session.settings.public ? " They are forgotten when you leave." : ""}` }), chooseButton("Choose photos", "primary")]
+    ? [h("h2", { text: "Drop a photo or a film" }), h("p", { text: `One or several, or a folder, anywhere on this page. They come back repainted at their own size.${session.settings.public ? " They are forgotten when you leave." : ""}` }), chooseButton("Choose photos or films", "primary")]
     : [h("h2", { text: "Bring a style" }), h("p", { text: "Photos are repainted by a translator: a CycleGAN, pix2pix or CUT model. None is installed yet." }), controls.button({ label: "Go to Models", kind: "primary", onClick: () => tabs.show("models") })];
   emptyBox.replaceChildren(...lines);
 }
 
 async function show(photo) {
-  if (photo !== current()) return;
+  if (photo !== current() || film.isWatching) return;
   if (!photo.before && !(await fetchOriginal(photo))) return;
-  if (photo !== current()) return;
-  viewer.pair(photo.before, photo.after, { width: photo.width, height: photo.height, words: `${photo.name}, ${photo.recipe.model.name}`, isSketch: photo.isSketch });
+  if (photo !== current() || film.isWatching || !photo.before) return;
+  pair(photo, photo.before, photo.after, photo.isSketch);
   state.seen = [photo, ...(state.seen || []).filter((other) => other !== photo)];
   for (const old of state.seen.splice(SHOWN)) Object.assign(old, { before: null, after: null, done: "" });
 }
 
-/** Fetch a photo itself; whoever asks meanwhile waits for the same answer. */
-function fetchOriginal(photo) {
-  photo.arriving ||= (async () => {
-    const answer = await attempt(() => call(server, "original", { id: photo.id }));
-    photo.before = answer ? await decode(answer.url) : null;
-    photo.arriving = null;
-    return photo.before;
-  })();
-  return photo.arriving;
+function pair(photo, before, after, isSketch = false) {
+  const keepsView = !!photo.film && state.shown === photo.id;
+  state.shown = photo.id;
+  viewer.pair(before, after, { width: photo.width, height: photo.height, words: `${photo.name}, ${photo.recipe.model.name}`, isSketch, keepsView });
 }
+
+/** Fetch a photo itself, or the frame of a film; whoever asks meanwhile waits for the same answer. */
+function fetchOriginal(photo) {
+  const { id, frame } = photo;
+  if (photo.arriving?.frame === frame) return photo.arriving.image;
+  const image = (async () => {
+    const answer = await attempt(() => (photo.film ? call(server, "frame", { id, frame }) : call(server, "original", { id })));
+    const found = answer ? await decode(answer.url) : null;
+    if (photo.arriving?.frame === frame) photo.arriving = null;
+    if (photo.frame === frame) photo.before = found;
+    return found;
+  })();
+  photo.arriving = { frame, image };
+  return image;
+}
+
+/** Another moment of the film: small frames while the hand moves, then this one before and after. */
+function seek(frame, isDone) {
+  const photo = current();
+  if (photo.frame !== frame) Object.assign(photo, { frame, before: null, after: null, done: "", style: "" });
+  if (!isDone) return scrub({ photo, frame });
+  show(photo);
+  return develop(photo);
+}
+
+const scrub = latestWins(async ({ photo, frame }) => {
+  const answer = await attempt(() => call(server, "frame", { id: photo.id, frame, size: SCRUB }));
+  const image = answer && (await decode(answer.url));
+  if (image && photo === current() && !photo.before && !film.isWatching) pair(photo, image, null);
+});
 
 /** Draw small while the hand moves or before the full picture is made; the newest wishes win. */
 const drawSketch = latestWins(sketch);
@@ -50,10 +79,11 @@ const drawSketch = latestWins(sketch);
 async function sketch({ photo, recipe }, isOutdated = () => false) {
   const box = viewer.frame.getBoundingClientRect();
   const size = Math.round(controls.clamp(Math.max(box.width, box.height) * (devicePixelRatio || 1), 256, SKETCH));
-  const answer = await attempt(() => call(server, "sketch", { id: photo.id, recipe, size }));
-  if (!answer || photo.done === keyOf(photo.recipe)) return;
+  const { frame } = photo;
+  const answer = await attempt(() => call(server, "sketch", { id: photo.id, recipe, size, frame }));
+  if (!answer || photo.frame !== frame || photo.done === workOf(photo)) return;
   const image = await decode(answer.url);
-  if (photo.done === keyOf(photo.recipe) || (isOutdated() && photo.after === null)) return;
+  if (photo.frame !== frame || photo.done === workOf(photo) || (isOutdated() && photo.after === null)) return;
   Object.assign(photo, { after: image, isSketch: photo.width * photo.height > LARGE, done: "" });
   await show(photo);
 }
@@ -87,7 +117,7 @@ async function poll(name, photo, payload, isWanted) {
 
 async function develop(photo, { gather = true } = {}) {
   const wanted = clone(photo.recipe);
-  const key = keyOf(wanted);
+  const key = workOf(photo, wanted);
   if (!wanted.model.name || photo.busy === key) return;
   if (photo.done === key) {
     photo.busy = "";
@@ -96,29 +126,30 @@ async function develop(photo, { gather = true } = {}) {
   }
   Object.assign(photo, { busy: key, since: performance.now(), share: null, left: 0, failed: "" });
   setTimeout(showBusy, 210);
-  if (photo === current() && photo.width * photo.height > LARGE && photo.style !== styleOf(wanted)) {
+  if (photo === current() && photo.width * photo.height > LARGE && photo.style !== lookOf(photo, wanted)) {
     await sketch({ photo, recipe: wanted });
     if (photo.busy !== key) return;
   }
-  const answer = await poll("develop", photo, { recipe: wanted, gather }, () => photo.busy === key);
+  const answer = await poll("develop", photo, { recipe: wanted, gather, frame: photo.frame }, () => photo.busy === key);
   if (answer === null) return;
   photo.busy = "";
-  if (answer) await developed(photo, wanted, answer);
+  if (answer) await developed(photo, wanted, key, answer);
   else photo.failed = key;
   showBusy();
   drawRow();
   pump();
 }
 
-async function developed(photo, recipe, answer) {
+async function developed(photo, recipe, key, answer) {
   const image = await decode(answer.url);
   if (answer.item) emit("picture-made", answer.item);
   if (answer.speed) emit("speed", answer.speed);
   photo.thumbnail = answer.thumbnail;
   state.batchNorm[recipe.model.name] = answer.batch_norm;
   photo.settled = recipe;
-  if (keyOf(photo.recipe) !== keyOf(recipe)) return;
-  Object.assign(photo, { after: image, done: keyOf(recipe), style: styleOf(recipe), isSketch: false });
+  if (workOf(photo) !== key) return;
+  Object.assign(photo, { after: image, done: key, style: lookOf(photo, recipe), isSketch: false });
+  if (photo.film) film.tell(photo);
   follow();
   await show(photo);
 }
@@ -126,7 +157,7 @@ async function developed(photo, recipe, answer) {
 /** Photos that nobody looks at are made one after the other, when nothing else is. */
 function pump() {
   if (state.photos.some((photo) => photo.busy)) return;
-  const next = state.photos.find((photo) => photo.recipe.model.name && !photo.settled && photo.failed !== keyOf(photo.recipe));
+  const next = state.photos.find((photo) => photo.recipe.model.name && !photo.settled && photo.failed !== workOf(photo));
   if (next) develop(next);
 }
 
@@ -135,7 +166,7 @@ function showBusy() {
   const isBusy = !!photo && ((!!photo.busy && performance.now() - photo.since > 200) || !!photo.saving);
   viewer.busy(isBusy, isBusy && !photo.saving ? stop : null);
   if (isBusy) viewer.progress(photo.share ?? null, photo.left ? (photo.share > 0.96 ? "almost there" : `about ${Math.ceil(photo.left)} s left`) : photo.saving ? "full quality" : "");
-  for (const tile of row.querySelectorAll("[data-id]")) tile.toggleAttribute("data-busy", !!state.photos.find((entry) => entry.id === tile.dataset.id)?.busy);
+  row.busy();
 }
 
 function stop() {
@@ -158,6 +189,7 @@ function stop() {
 /** Change what is wanted of the photo at hand. isDone: the hand let go, draw in full and make it one undo step. */
 function wish(values, { isDone = true, style = null } = {}) {
   const photo = current();
+  film.leave();
   const like = photo ? photo.recipe : state.like;
   const next = clone(like);
   Object.assign(next.restyle, values);
@@ -198,7 +230,7 @@ function travel(from, to, words) {
 
 function remember(recipe) {
   state.like = clone(recipe);
-  localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, restyle: { ...recipe.restyle, source_name: "", source_sha256: "", mask: "" } }));
+  localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, restyle: { ...recipe.restyle, source_name: "", source_sha256: "", mask: "", start: 0, end: null } }));
 }
 
 function sameForAll() {
@@ -213,44 +245,39 @@ function sameForAll() {
   pump();
 }
 
-async function save(list) {
-  for (const photo of list) {
-    if (!photo.recipe.model.name || photo.saving) continue;
-    Object.assign(photo, { saving: true, share: null, left: 0 });
-    setTimeout(showBusy, 210);
-    const answer = await poll("save", photo, { recipe: clone(photo.recipe) }, () => true);
-    photo.saving = false;
-    showBusy();
-    if (!answer) return;
-    if (answer.download) h("a", { href: answer.download, download: answer.id }).click();
-    status(answer.say);
-    emit("gallery");
-  }
+/** What the keeper asks of the server: full quality of a photo, which takes a while, a film for the list of jobs, a sheet. */
+async function askToKeep(name, photo, payload = {}) {
+  if (name !== "save") return attempt(() => call(server, name, photo ? { id: photo.id, recipe: clone(photo.recipe) } : payload));
+  Object.assign(photo, { saving: true, share: null, left: 0 });
+  setTimeout(showBusy, 210);
+  const answer = await poll("save", photo, { recipe: clone(photo.recipe) }, () => true);
+  photo.saving = false;
+  showBusy();
+  return answer;
 }
 
 // ---- photos come and go ---------------------------------------------------------------------------------------------------
-arrivals.handle = async (list) => {
+/** Take files in that were uploaded. isMore: others of the same drop came before, so what is looked at stays. Throws Refused. */
+arrivals.handle = async (list, point, { isMore = false } = {}) => {
   if (tabs.current() !== "restyle") await tabs.show("restyle");
   await ready;
-  const refused = [];
-  let first = null;
   for (const file of list) {
-    const answer = await attempt(() => call(server, "arrive", { path: file.path, name: file.name, recipe: state.like, as_photo: !!file.asPhoto }));
-    if (!answer) refused.push(problem.textContent);
-    else if (answer.missing) ask(answer.say, file);
-    else {
-      first ||= take(answer.photo);
-      if (first.id !== answer.photo.id) take(answer.photo);
-      status(answer.say);
+    const answer = await call(server, "arrive", { path: file.path, name: file.name, recipe: state.like, as_photo: !!file.asPhoto });
+    if (answer.missing) {
+      ask(answer.say, file);
+      continue;
     }
-  }
-  if (first) select(first);
-  if (refused.length) {
-    problem.textContent = refused.join(" ");
-    problem.hidden = false;
-    status(problem.textContent, "error");
+    const photo = take(answer.photo);
+    if (photo.film) photo.file = file.file;
+    status(answer.say);
+    if (isMore) pump();
+    else select(photo);
+    isMore = true;
   }
 };
+
+/** Say which files of a drop could not be taken in. */
+arrivals.report = (refused, total) => notice.show(`${refused.length} of ${total} files could not be opened:`, { lines: refused, kind: "error" });
 
 arrivals.reopen = async (item) => {
   await ready;
@@ -267,19 +294,20 @@ arrivals.reopen = async (item) => {
 function take(entry) {
   const known = state.photos.find((photo) => photo.id === entry.id);
   const recipe = entry.recipe.restyle ? entry.recipe : { ...entry.recipe, restyle: clone(state.like.restyle) };
-  asking.hidden = true;
+  notice.close();
   if (known) {
     record(known, recipe);
-    known.recipe = recipe;
+    Object.assign(known, { recipe, film: entry.film && { ...known.film, ...entry.film } });
     return known;
   }
-  const photo = { ...entry, recipe, before: null, after: null, done: "", style: "", busy: "", settled: null };
+  const photo = { ...entry, recipe, before: null, after: null, done: "", style: "", busy: "", settled: null, frame: entry.film?.frame || 0 };
   state.photos.push(photo);
   drawRow();
   return photo;
 }
 
 function select(photo) {
+  film.leave({ isQuiet: true });
   state.at = photo?.id || "";
   sessionStorage.setItem(AT, state.at);
   if (photo) {
@@ -298,11 +326,11 @@ async function putAway(photo) {
   const place = state.photos.indexOf(photo);
   state.photos.splice(place, 1);
   state.away = { photo, place };
-  bringBack.hidden = false;
+  row.bringBack.hidden = false;
   if (photo.id === state.at) select(state.photos[Math.min(place, state.photos.length - 1)] || null);
   else drawRow();
   status(answer.say);
-  (state.photos.length ? row.querySelector("button") : bringBack).focus();
+  row.focus();
 }
 
 async function undoAway() {
@@ -310,103 +338,52 @@ async function undoAway() {
   const answer = await guarded(() => call(server, "put_away", { id: photo.id, on: false }));
   if (!answer) return;
   state.photos.splice(place, 0, photo);
-  bringBack.hidden = true;
+  row.bringBack.hidden = true;
   select(photo);
   status(answer.say);
 }
 
 /** Ask for the photo that a restyled picture was made from; or take the picture itself as a photo. */
 function ask(words, file) {
-  askWords.textContent = words;
-  asPhoto.hidden = !file;
-  asPhoto.onclick = () => {
-    asking.hidden = true;
-    arrivals.handle([{ ...file, asPhoto: true }]);
-  };
-  asking.hidden = false;
-  status(words);
+  const asPhoto = controls.button({ label: "Restyle it as it is", help: "Takes the picture or film itself", onClick: () => {
+    notice.close();
+    attempt(() => arrivals.handle([{ ...file, asPhoto: true }]));
+  } });
+  notice.show(words, { buttons: file ? [asPhoto] : [] });
 }
 
-const askWords = h("p");
-const asPhoto = controls.button({ label: "Restyle it as it is", help: "Takes the picture itself as a photo" });
-const asking = h("div", { class: "studio-asking", role: "note", hidden: true }, askWords, asPhoto, controls.button({ label: "Close", kind: "quiet", icon: "close", iconOnly: true, onClick: () => { asking.hidden = true; } }));
-const row = h("div", { class: "studio-photos", role: "list", "aria-label": "Photos" });
-const addButton = h("button", { type: "button", class: "add", "aria-label": "Add photos", onclick: () => chooser.click() }, controls.icon("plus"));
-const bringBack = controls.button({ label: "Undo remove", kind: "quiet", icon: "undo", onClick: undoAway });
-bringBack.hidden = true;
-const rowLine = h("div", { class: "studio-photo-line", hidden: true }, row, bringBack);
+const notice = new Notice();
+const keeper = new Keeper({ ask: askToKeep, why: () => problem.textContent, notice, onOrder: (photo) => { if (photo === current()) film.set(photo); } });
+const row = new PhotoRow({ onSelect: select, onAway: putAway, onAdd: () => chooser.click(), onBack: undoAway });
 
 function drawRow() {
-  const focused = document.activeElement?.closest?.(".studio-photos [data-id]")?.dataset.id;
-  row.replaceChildren(...state.photos.map((photo) => h("div", { class: "studio-photo", role: "listitem", "data-id": photo.id, "data-busy": photo.busy ? "1" : null },
-    h("button", { type: "button", class: "picture", title: photo.name, "aria-label": photo.name, "aria-pressed": String(photo.id === state.at), onclick: () => select(photo) }, h("img", { src: photo.thumbnail, alt: "", draggable: false })),
-    h("button", { type: "button", class: "away", "aria-label": `Remove ${photo.name}`, onclick: () => putAway(photo) }, controls.icon("close")))), addButton);
-  rowLine.hidden = !state.photos.length && bringBack.hidden;
+  row.draw(state.photos, state.at);
   saveAll.hidden = state.photos.length < 2;
   forAll.hidden = state.photos.length < 2;
-  if (focused) row.querySelector(`[data-id="${CSS.escape(focused)}"] .picture`)?.focus();
 }
-row.addEventListener("keydown", (event) => {
-  const all = [...row.querySelectorAll(".picture")];
-  const at = all.indexOf(event.target);
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (at < 0 || (!step && event.key !== "Delete")) return;
-  event.preventDefault();
-  if (step) all[at + step]?.focus();
-  else putAway(state.photos[at]);
-});
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------
-const tileBox = h("div", { class: "studio-styles", role: "radiogroup", "aria-label": "Style" });
-const direction = h("p", { class: "studio-direction" });
-const noStyles = h("p", { class: "studio-quiet", text: "None is installed yet." });
-const tileUrls = new Map();
+const picker = new StylePicker({
+  onChoose: (style) => wish({}, { style }),
+  fetch: (name) => call(server, "tile", { name }).catch((error) => {
+    if (!(error instanceof Refused)) throw error;
+    return null;
+  }),
+});
 
 function drawStyles(models) {
   state.styles = models.filter((entry) => entry.kind === "translator");
   if (state.like && !state.styles.some((style) => style.name === state.like.model.name)) state.like.model = state.styles.length ? { name: state.styles[0].name, sha256: state.styles[0].sha256 } : { name: "", sha256: "" };
-  tileBox.replaceChildren(...state.styles.map((style) => h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.name, title: style.name, onclick: () => wish({}, { style }) },
-    h("img", { alt: "", src: tileUrls.get(style.sha256 || style.name) || null, hidden: !tileUrls.has(style.sha256 || style.name) }), h("span", { text: wordsOf(style) }))));
-  noStyles.hidden = state.styles.length > 0;
+  picker.draw(state.styles);
   fillEmpty();
   follow();
-  fetchTiles();
 }
-
-const wordsOf = (style) => style.direction || (/ to /.test(style.summary) ? style.summary : style.title);
-
-let isFetching = false;
-async function fetchTiles() {
-  if (isFetching || tabs.current() !== "restyle") return;
-  isFetching = true;
-  for (const style of state.styles) {
-    const id = style.sha256 || style.name;
-    if (tileUrls.has(id)) continue;
-    const answer = await call(server, "tile", { name: style.name }).catch((error) => {
-      if (!(error instanceof Refused)) throw error;
-      return null;
-    });
-    tileUrls.set(id, answer?.url || "");
-    const image = tileBox.querySelector(`[data-name="${CSS.escape(style.name)}"] img`);
-    if (image && answer) Object.assign(image, { src: answer.url, hidden: false });
-  }
-  isFetching = false;
-}
-
-tileBox.addEventListener("keydown", (event) => {
-  const all = [...tileBox.children];
-  const across = Math.max(1, getComputedStyle(tileBox).gridTemplateColumns.split(" ").length);
-  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
-  const next = all[all.indexOf(document.activeElement) + step];
-  if (!step) return;
-  event.preventDefault();
-  next?.focus();
-});
 
 let wishes = null;
 /** The controls know their ranges and help only when the session is there. */
 function fillAmount() {
-  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => state.styles, words: wordsOf });
+  film.fill(session.bounds);
+  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => state.styles, words: styleWords });
   amount.append(...wishes.amount, h("div", {}, forAll));
   more.append(...wishes.more);
   where.append(...wishes.where);
@@ -421,7 +398,8 @@ const amount = controls.group("Amount");
 const more = controls.group("Strokes and styles");
 const where = controls.group("Where");
 const aboutGroup = controls.group("Photo", about);
-const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, controls.group("Style", tileBox, noStyles, direction, problem), amount, more, where, aboutGroup));
+const film = new FilmDesk({ viewer, server, wish, commit, onFrame: seek, onBack: () => { show(current()); develop(current()); } });
+const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, problem), amount, more, where, aboutGroup));
 
 const undoButton = controls.button({ label: "Undo", icon: "undo", iconOnly: true, kind: "quiet", key: "Z", onClick: () => travel("past", "future", "undo") });
 const redoButton = controls.button({ label: "Redo", icon: "redo", iconOnly: true, kind: "quiet", key: "Shift+Z", onClick: () => travel("future", "past", "redo") });
@@ -429,8 +407,10 @@ const compareButton = holdButton({ label: "Hold to compare", help: "Shows the ph
 const zoomOut = controls.button({ label: "Smaller", kind: "quiet zoom", icon: "minus", iconOnly: true, key: "-", onClick: () => viewer.zoomBy(1 / 1.5) });
 const zoomIn = controls.button({ label: "Larger", kind: "quiet zoom", icon: "plus", iconOnly: true, key: "+", onClick: () => viewer.zoomBy(1.5) });
 const zoomButton = controls.button({ label: "100%", kind: "quiet percent", help: "All of the picture, or pixel by pixel. Wheel or pinch to zoom, drag to move", key: "0", onClick: () => viewer.toggleZoom() });
-const saveButton = controls.button({ label: "Save", kind: "primary", icon: "save", help: "Writes the picture in full quality to the gallery", key: "S", onClick: () => current() && save([current()]) });
-const saveAll = controls.button({ label: "Save all", help: "Writes every photo of the row, each as it is set", onClick: () => save([...state.photos]) });
+const saveButton = controls.button({ label: "Save", kind: "primary", icon: "save", help: "Writes the picture in full quality to the gallery", key: "S", onClick: () => current() && keeper.keep([current()]) });
+const filmButton = controls.button({ label: "Restyle film", kind: "primary", help: "Puts all of it into the job list; the result goes to the gallery", key: "S", onClick: () => current() && keeper.keep([current()]) });
+filmButton.hidden = true;
+const saveAll = controls.button({ label: "Save all", icon: "save", help: "Writes every photo of the row, each as it is set; films go to the job list", onClick: () => keeper.keep([...state.photos]) });
 saveAll.hidden = true;
 viewer.onView = ({ percent }) => {
   zoomButton.querySelector("span").textContent = `${percent}%`;
@@ -442,12 +422,15 @@ function follow() {
   const recipe = photo?.recipe || state.like;
   undoButton.disabled = !photo?.past?.length;
   redoButton.disabled = !photo?.future?.length;
-  for (const button of [compareButton, zoomOut, zoomIn, zoomButton, saveButton]) button.disabled = !photo || !state.styles.length;
+  for (const button of [compareButton, zoomOut, zoomIn, zoomButton, saveButton, filmButton]) button.disabled = !photo || !state.styles.length;
   for (const group of [amount, more, where]) {
     group.inert = !photo || !state.styles.length;
     group.classList.toggle("off", group.inert);
   }
-  aboutGroup.hidden = !photo;
+  aboutGroup.hidden = !photo || !!photo.film;
+  saveButton.hidden = !!photo?.film;
+  filmButton.hidden = !photo?.film;
+  film.set(photo?.film ? photo : null);
   if (photo) {
     aboutName.textContent = photo.name;
     aboutName.title = photo.name;
@@ -457,26 +440,18 @@ function follow() {
   }
   if (!recipe || !wishes) return;
   wishes.set(recipe, photo, { hasBatchNorm: !!photo && !!state.batchNorm[recipe.model.name] });
-  const all = [...tileBox.children];
-  const chosen = all.find((tile) => tile.dataset.name === recipe.model.name);
-  for (const tile of all) {
-    tile.setAttribute("aria-checked", String(tile === chosen));
-    tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
-  }
-  const style = state.styles.find((entry) => entry.name === recipe.model.name);
-  direction.textContent = style ? (wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`) : state.styles.length ? "Choose a style." : "";
-  direction.title = direction.textContent;
+  picker.mark(recipe.model.name);
 }
 
 // ---- put together -------------------------------------------------------------------------------------------------------------
 root.append(
   h("div", { class: "studio-stage" }, viewer.element,
-    h("div", { class: "studio-actions" }, h("div", {}, undoButton, redoButton, compareButton), h("div", {}, zoomOut, zoomButton, zoomIn), h("div", {}, saveAll, saveButton)),
-    asking, rowLine, chooser),
+    h("div", { class: "studio-actions" }, h("div", {}, undoButton, redoButton, compareButton), h("div", {}, zoomOut, zoomButton, zoomIn), h("div", {}, saveAll, saveButton, filmButton)),
+    film.line, notice.element, row.element, chooser),
   side);
 
 for (const [key, title, run] of [
-  ["z", "Undo", () => undoButton.click()], ["s", "Save", () => saveButton.click()],
+  ["z", "Undo", () => undoButton.click()], ["s", "Save, or restyle the film", () => (saveButton.hidden ? filmButton : saveButton).click()], [" ", "Play or pause the finished film", () => (film.isWatching ? film.pair.toggle() : false)],
   ["+", "Larger", () => zoomIn.click()], ["-", "Smaller", () => zoomOut.click()], ["0", "All of it, or pixel by pixel", () => zoomButton.click()],
 ]) keys.register({ key, title, tab: "restyle", run });
 keys.register({ key: "z", shift: true, title: "Redo", tab: "restyle", run: () => redoButton.click() });
@@ -484,7 +459,10 @@ keys.register({ key: "z", shift: true, title: "Redo", tab: "restyle", run: () =>
 let isReady;
 const ready = new Promise((resolve) => { isReady = resolve; });
 on("models", drawStyles);
-on("tab", (id) => { if (id === "restyle") fetchTiles(); });
+on("tab", (id) => {
+  if (id === "restyle") picker.fill();
+  else film.pair.pause();
+});
 on("cancel", () => { if (tabs.current() === "restyle") stop(); });
 on("style", async (name) => {
   await ready;
@@ -500,6 +478,7 @@ on("ready", async () => {
   state.like.restyle = { ...restyleWishes.plain(session.bounds), ...(state.like.restyle || {}) };
   if (!state.styles.some((style) => style.name === state.like.model.name) && state.styles.length) state.like.model = { name: state.styles[0].name, sha256: state.styles[0].sha256 };
   answer.photos.forEach(take);
+  emit("jobs", {});
   isReady();
   const at = sessionStorage.getItem(AT);
   select(state.photos.find((photo) => photo.id === at) || state.photos[0] || null);

@@ -1,4 +1,4 @@
-const { h, on, emit, call, guarded, session, model, recipe, status, drops, controls, keys, theme, tabs } = window.studio;
+const { h, on, emit, call, guarded, session, model, recipe, status, drops, controls, keys, theme, tabs, Refused } = window.studio;
 const root = element.querySelector(".studio-widget");
 
 // ---- model picker: a listbox in a popover ------------------------------------------------------------------------
@@ -89,33 +89,50 @@ on("model", pick);
 on("loading", () => { picker.dataset.busy = "1"; });
 on("loaded", () => { delete picker.dataset.busy; });
 
-// ---- pictures dropped anywhere: ours restore every control, others are photos ---------------------------------------
-drops.register({
-  name: "picture",
-  order: 10,
-  accepts: drops.isImage,
-  async handle(files, point) {
-    const photos = [];
-    for (const file of files) {
-      status(`Opening ${file.name} …`);
-      const stored = await upload(file);
-      const answer = await call(server, "open_picture", { path: stored.path, name: file.name });
-      if (answer.recipe?.film) {
-        await window.studio.film.bring(answer.recipe);
-        status(answer.say);
-      } else if (answer.recipe && !answer.recipe.restyle) {
-        if (await recipe.replace(answer.recipe, { source: "file" })) {
-          if (!["explore", "animate"].includes(tabs.current())) await tabs.show("explore");
-          status(answer.say);
-        }
-      } else photos.push({ file, path: stored.path, recipe: answer.recipe || null, name: file.name });
+// ---- pictures and films dropped anywhere: ours restore every control, others are restyled --------------------------------
+/** Take one file in; true when it went to Restyle. Throws Refused. */
+async function openOne(file, point, isMore) {
+  const stored = await upload(file).catch(() => null);
+  if (!stored) throw new Refused(`${file.name} did not arrive. It may be larger than this studio takes.`);
+  const isOwn = drops.isFilm(file) && tabs.current() === "restyle";
+  const answer = isOwn ? { recipe: null } : await call(server, "open_picture", { path: stored.path, name: file.name });
+  if (answer.recipe?.film) {
+    await window.studio.film.bring(answer.recipe);
+    status(answer.say);
+    return false;
+  }
+  if (answer.recipe && !answer.recipe.restyle) {
+    if (await recipe.replace(answer.recipe, { source: "file" })) {
+      if (!["explore", "animate"].includes(tabs.current())) await tabs.show("explore");
+      status(answer.say);
     }
-    if (!photos.length) return;
-    if (!window.studio.photos.handle && tabs.has("restyle")) await tabs.show("restyle");
-    if (window.studio.photos.handle) await window.studio.photos.handle(photos, point);
-    else status("This picture was not made by the studio, so it brings no settings back.", "error");
-  },
-});
+    return false;
+  }
+  if (!window.studio.photos.handle && tabs.has("restyle")) await tabs.show("restyle");
+  if (!window.studio.photos.handle) throw new Refused("This picture was not made by the studio, so it brings no settings back.");
+  await window.studio.photos.handle([{ file, path: stored.path, recipe: answer.recipe || null, name: file.name }], point, { isMore });
+  return true;
+}
+
+/** Take files in, one after the other: what is wrong with one does not stop the others. */
+async function takeIn(files, point) {
+  const refused = [];
+  let isMore = false;
+  for (const [place, file] of files.entries()) {
+    status(files.length > 1 ? `Opening ${file.name}, ${place + 1} of ${files.length} …` : `Opening ${file.name} …`);
+    try {
+      isMore = (await openOne(file, point, isMore)) || isMore;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      refused.push(error.message);
+    }
+  }
+  if (!refused.length) return;
+  if (files.length === 1 || !window.studio.photos.report) throw new Refused(refused.join(" "));
+  window.studio.photos.report(refused, files.length);
+}
+
+drops.register({ name: "picture", order: 7, accepts: (file) => drops.isImage(file) || (drops.isFilm(file) && tabs.current() !== "animate"), handle: takeIn });
 
 // ---- start -------------------------------------------------------------------------------------------------------
 if (matchMedia("(max-width: 900px)").matches) speed.dataset.small = "1";

@@ -1,0 +1,73 @@
+/* The styles of Restyle as picture tiles: each shows the same small photo restyled, made once per model. */
+(() => {
+  "use strict";
+  const { h, tabs } = window.studio;
+
+  /** A style in words: what it makes of what. */
+  const wordsOf = (style) => style.direction || (/ to /.test(style.summary) ? style.summary : style.title);
+
+  class StylePicker {
+    /** fetch(name): the picture of a tile, {url}, or null when it was refused; onChoose(style). */
+    constructor({ fetch, onChoose }) {
+      Object.assign(this, { fetch, onChoose, styles: [], urls: new Map(), isFetching: false });
+      this.tiles = h("div", { class: "studio-styles", role: "radiogroup", "aria-label": "Style" });
+      this.none = h("p", { class: "studio-quiet", text: "None is installed yet." });
+      this.direction = h("p", { class: "studio-direction" });
+      this.tiles.addEventListener("keydown", (event) => this.step(event));
+    }
+
+    get elements() {
+      return [this.tiles, this.none, this.direction];
+    }
+
+    draw(styles) {
+      this.styles = styles;
+      this.tiles.replaceChildren(...styles.map((style) => {
+        const url = this.urls.get(style.sha256 || style.name);
+        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.name, title: style.name, onclick: () => this.onChoose(style) },
+          h("img", { alt: "", src: url || null, hidden: !url }), h("span", { text: wordsOf(style) }));
+      }));
+      this.none.hidden = styles.length > 0;
+      this.fill();
+    }
+
+    /** Fetch the pictures that are missing, one after the other, while the tab is open. */
+    async fill() {
+      if (this.isFetching || tabs.current() !== "restyle") return;
+      this.isFetching = true;
+      for (const style of this.styles) {
+        const id = style.sha256 || style.name;
+        if (this.urls.has(id)) continue;
+        const answer = await this.fetch(style.name);
+        this.urls.set(id, answer?.url || "");
+        const image = this.tiles.querySelector(`[data-name="${CSS.escape(style.name)}"] img`);
+        if (image && answer) Object.assign(image, { src: answer.url, hidden: false });
+      }
+      this.isFetching = false;
+    }
+
+    mark(name) {
+      const all = [...this.tiles.children];
+      const chosen = all.find((tile) => tile.dataset.name === name);
+      for (const tile of all) {
+        tile.setAttribute("aria-checked", String(tile === chosen));
+        tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
+      }
+      const style = this.styles.find((entry) => entry.name === name);
+      const words = () => (wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
+      this.direction.textContent = style ? words() : this.styles.length ? "Choose a style." : "";
+      this.direction.title = this.direction.textContent;
+    }
+
+    step(event) {
+      const all = [...this.tiles.children];
+      const across = Math.max(1, getComputedStyle(this.tiles).gridTemplateColumns.split(" ").length);
+      const way = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
+      if (!way) return;
+      event.preventDefault();
+      all[all.indexOf(document.activeElement) + way]?.focus();
+    }
+  }
+
+  Object.assign(window.studio, { StylePicker, styleWords: wordsOf });
+})();
