@@ -68,6 +68,24 @@ def open_model(engine: Engine, model: str | None, recipe: Recipe | None = None) 
     return engine.load(model)
 
 
+def open_upscaler(engine: Engine, model: str | None, *, is_installed: bool = False) -> str:
+    """Load the upscaler that was named, if one was, and return what the engine calls it; ``is_installed``: a file will not do.
+
+    Raises:
+        RecipeError: It is no upscaler, or a file where an installed one is needed.
+        CheckpointError: There is no such model.
+    """
+    if model is None:
+        return ""
+    if is_installed and Path(model).is_file():
+        raise RecipeError(f"The studio's list needs an installed upscaler. Bring it in first: studio import {model}")
+    from studio.film_render.upscaling import upscaler_of
+
+    loaded = open_model(engine, model)
+    upscaler_of(loaded)
+    return loaded.name
+
+
 def adjusted(part: T, **given: Any) -> T:
     """Change the values of a part of a recipe that were given on the command line; None keeps what the recipe says."""
     return replace(part, **{name: value for name, value in given.items() if value is not None})  # type: ignore[type-var]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,13 +46,21 @@ def film(
     format: Annotated[
         str | None, typer.Option("--format", help="h264, h265, av1, vp9, prores, gif, webp, apng ...; else by --out.")
     ] = None,
-    crf: Annotated[int | None, typer.Option("--crf", help="Quality: lower is better and larger.")] = None,
+    crf: Annotated[int | None, typer.Option("--crf", help="Quality: lower is better and larger; 18 is usual for h264.")] = None,
+    effort: Annotated[
+        str | None, typer.Option("--encoder-preset", help="Effort of the encoder: ultrafast ... veryslow; av1 and vp9: 13 ... 0.")
+    ] = None,
+    chroma: Annotated[str | None, typer.Option("--chroma", help="420 plays everywhere, 444 keeps the edges of colours sharp.")] = None,
+    upscale: Annotated[
+        str | None, typer.Option("--upscale", help="Enlarge every frame with an ESRGAN upscaler: an installed one, or its .pth file.")
+    ] = None,
     loop: Annotated[bool | None, typer.Option("--loop/--no-loop", help="The end meets the beginning.", show_default=False)] = None,
     flash_limit: Annotated[
         bool | None, typer.Option("--flash-limit/--no-flash-limit", help="Damp more than three large flashes a second.", show_default=False)
     ] = None,
     precision: Annotated[str | None, typer.Option("--precision", help=f"{common.PRECISION_HELP} Left out: auto, or the recipe's.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The film to write; its suffix says the format.")] = None,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Also lay the film out on a contact sheet beside it.")] = False,
     queue: Annotated[bool, typer.Option("--queue", help="Put it on the studio's list instead of making it now.")] = False,
     ray: Annotated[str | None, typer.Option("--ray", help="Draw on a Ray cluster: its address, or `local`.")] = None,
     workers: Annotated[int, typer.Option("--workers", help="Workers of the cluster.")] = 2,
@@ -76,6 +85,7 @@ def film(
     files = [(file, True) for file in audio or []] + [(file, False) for file in stem or []]
     sounds = building.sounds_of(files, start)
     side, look = _look(size, fit, columns)
+    look = replace(look, upscaler=common.open_upscaler(engine, upscale, is_installed=queue))
     cells = []
     for recipe, loaded in zip(recipes, models, strict=True):
         pairs = recipe.latent.classes if classes is None else values.parse_classes(classes, getattr(loaded.card, "classes", ()))
@@ -86,11 +96,14 @@ def film(
             shaped = building.shaped(heard, part, psi, side, flash_limit, precision, given=recipe.film is not None)
             cells.append(common.signed(shaped, loaded))
     target = _target(out, format, models[0].name)
-    wishes = _wishes(target, format, crf, look, include_recipe=not no_recipe)
+    settings = {"kind": format, "crf": crf, "preset": effort, "chroma": chroma}
+    wishes = _wishes(target, settings, look, include_recipe=not no_recipe)
     if queue:
         _enqueue(cells, wishes, out, target, [file for file, _ in files])
         return
     _make(cells, target, wishes, [file for file, _ in files], engine, ray, workers)
+    if sheet:
+        _lay_out(target)
 
 
 def _make(cells: list[Recipe], target: Path, wishes: Wishes, files: list[Path], engine: Engine, ray: str | None, workers: int) -> None:
@@ -111,6 +124,17 @@ def _make(cells: list[Recipe], target: Path, wishes: Wishes, files: list[Path], 
     if export.saved.note:
         typer.echo(export.saved.note, err=True)
     typer.echo(target)
+
+
+def _lay_out(film: Path) -> None:
+    """Write the contact sheet of a film that was just made."""
+    from studio.media import film_sheet, is_film, write_image
+
+    if not is_film(film):
+        raise RecipeError(f"{film.name} holds its frames one by one, so it needs no contact sheet.")
+    path = film.with_name(f"{film.stem}-sheet.jpg")
+    write_image(path, film_sheet(film))
+    typer.echo(path)
 
 
 def _follow(export: Export) -> None:
@@ -173,9 +197,9 @@ def _target(out: Path | None, format: str | None, model: str) -> Path:
     return out
 
 
-def _wishes(target: Path, format: str | None, crf: int | None, look: Any, *, include_recipe: bool) -> Wishes:
+def _wishes(target: Path, settings: dict[str, Any], look: Any, *, include_recipe: bool) -> Wishes:
     from studio.export import Wishes
     from studio.media import format_for
 
-    settings: dict[str, Any] = {name: value for name, value in (("kind", format), ("crf", crf)) if value is not None}
-    return Wishes(format_for(target, **settings), look, include_recipe=include_recipe)
+    given = {name: value for name, value in settings.items() if value is not None}
+    return Wishes(format_for(target, **given), look, include_recipe=include_recipe)

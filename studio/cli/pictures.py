@@ -47,6 +47,9 @@ def generate(
     translate: Annotated[str | None, typer.Option("--translate", help="StyleGAN3: move by picture widths, `0.1,-0.2`.")] = None,
     rotate: Annotated[float | None, typer.Option("--rotate", help="StyleGAN3: turn by degrees.")] = None,
     zoom: Annotated[float | None, typer.Option("--zoom", help="StyleGAN3: zoom, 1 is as trained.")] = None,
+    upscale: Annotated[
+        str | None, typer.Option("--upscale", help="Enlarge with an ESRGAN upscaler: an installed one, or its .pth file.")
+    ] = None,
     format: common.Format = "png",
     out: common.Out = Path("out"),
     recipe_file: common.RecipeFile = None,
@@ -80,6 +83,7 @@ def generate(
         size=size or base.size,
     )
     engine = common.make_engine(device)
+    larger = common.open_upscaler(engine, upscale)
     loaded = common.open_model(engine, model, base)
     pairs = _classes(classes, loaded, base)
     base = common.adjusted(_truncated(base, psi, cutoff, center, pairs), blends=values.parse_blends(blend, pairs))
@@ -90,7 +94,8 @@ def generate(
             engine.prepare(loaded.name)
         for done, (name, recipe) in enumerate(recipes.items(), 1):
             exact = values.checked(replace(recipe, precision=precision))
-            common.save(out, f"{loaded.name}-{name}{suffix}", _flat(engine, exact, suffix), recipe=exact, include_recipe=not no_recipe)
+            image = _enlarged(engine, _flat(engine, exact, suffix), larger)
+            common.save(out, f"{loaded.name}-{name}{suffix}", image, recipe=exact, include_recipe=not no_recipe)
             advance(done)
 
 
@@ -183,6 +188,14 @@ def _sources(seeds: str | None, pairs: Pairs, known: list[Latent], otherwise: st
 def _moved(old: Transform, translate: str | None, rotate: float | None, zoom: float | None) -> Transform:
     x, y = (old.translate_x, old.translate_y) if translate is None else values.parse_pair(translate, "translate")
     return Transform(x, y, old.rotate if rotate is None else rotate, old.scale if zoom is None else zoom)
+
+
+def _enlarged(engine: Engine, image: ImageArray, upscaler: str) -> ImageArray:
+    if not upscaler:
+        return image
+    from studio.film_render.upscaling import find_upscaler, upscale
+
+    return upscale(find_upscaler(engine, upscaler), image, turn=lambda task: engine.take_turn(task, "exact"))
 
 
 def _flat(engine: Engine, recipe: Recipe, suffix: str) -> ImageArray:

@@ -144,10 +144,13 @@ def train(
     from studio import paths
     from studio.cli.library import make_library
     from studio.training import runs
+    from studio.training.team import is_follower
 
     runs.check_free(settings.name, make_library())
     folder = _start(settings)
     last = _run(settings)
+    if is_follower():
+        return
     typer.echo("The time is over." if last.kind == "end" else "Stopped. The same command goes on.")
     for file in runs.publish(folder, paths.models_folder()):
         typer.echo(f"{file.stem} is ready: {file}")
@@ -168,13 +171,21 @@ def _start(settings: Settings) -> RunFolder:
     folder = run_folder(settings)
     if not folder.states():
         for sentence in _report(settings):
-            typer.echo(sentence, err=True)
+            _say(sentence)
         for sentence in _origin(settings):
-            typer.echo(sentence, err=True)
-        typer.echo("Measuring this computer ...", err=True)
+            _say(sentence)
+        _say("Measuring this computer ...")
         found = forecast(settings)
-        typer.echo(words.forecast_sentence(found), err=True)
+        _say(words.forecast_sentence(found))
     return folder
+
+
+def _say(sentence: str) -> None:
+    """Write a line beside the results; in a team the first member speaks for all."""
+    from studio.training.team import is_follower
+
+    if not is_follower():
+        typer.echo(sentence, err=True)
 
 
 def _report(settings: Settings) -> list[str]:

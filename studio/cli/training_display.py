@@ -54,7 +54,9 @@ class Display:
 
 @contextmanager
 def display(settings: Settings) -> Iterator[Display]:
-    """Show a run on the terminal's error stream while the block lasts."""
-    console = Console(stderr=True)
+    """Show a run on the terminal's error stream while the block lasts; in a team, the first member does."""
+    from studio.training.team import is_follower
+
+    console = Console(stderr=True, quiet=is_follower())
     with Live(console=console, transient=True, refresh_per_second=2) as live:
         yield Display(settings, console, live)

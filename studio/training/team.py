@@ -6,12 +6,35 @@ member alone writes files and decides when to stop. This is *not* tied to a fami
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
 DEVIATION_GROUP = 4
 """Group of the minibatch deviation (StyleGAN2's default): its members stay on one process."""
+
+
+def is_follower() -> bool:
+    """Tell whether this process is a member of a team, but not the first: it computes, and says and writes nothing."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and int(os.environ.get("RANK", "0")) > 0
+
+
+class _Total(torch.autograd.Function):
+    """The sum of a tensor over the team; every member's loss depends on it, so the gradient is the sum of theirs, and again so."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """Add up."""
+        total = tensor.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Add up the gradients."""
+        total: Tensor = _Total.apply(gradients[0])
+        return total
 
 
 class Team:
@@ -52,9 +75,7 @@ class Team:
 
     def shared_mean(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over the team, with gradients: how batch norms see the whole batch."""
-        from torch.distributed.nn.functional import all_reduce
-
-        total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]
+        total: Tensor = _Total.apply(tensor)
         return total / self.size
 
     def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:

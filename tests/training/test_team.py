@@ -114,6 +114,32 @@ def test_two_processes_keep_equal_weights_and_match_one_with_the_whole_batch(fam
         assert torch.allclose(one[name], two[name], atol=5e-3 if name.endswith("bias") else 2e-3, rtol=1e-3), name
 
 
+@pytest.mark.slow
+def test_a_team_on_the_command_line_speaks_and_publishes_once(tmp_path: Path) -> None:
+    (tmp_path / "fruit").mkdir()
+    for k in range(4):
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / "fruit" / f"{k}.png")
+    command = ["dcgan", str(tmp_path / "fruit"), "--name", "ours", "--kimg", "0.016", "--batch", "4", "--resolution", "8"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    members = [
+        subprocess.Popen(
+            [sys.executable, "-m", "studio", "train", *command],
+            env={**place, "RANK": str(rank), "STUDIO_HOME": str(tmp_path / "home")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    (first, news), (second, silence) = [member.communicate(timeout=200) for member in members]
+    assert "ours is ready" in first, news
+    assert "Measuring this computer" in news
+    assert second == "" and "Measuring" not in silence and "pictures seen" not in silence
+
+
 def test_the_shares_of_a_team_are_disjoint_and_keep_deviation_groups_together() -> None:
     team = Team()
     shares = []
