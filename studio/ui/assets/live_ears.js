@@ -206,10 +206,10 @@
     /** The sound as a track to be recorded, so many seconds late as the pictures are. */
     track(delay = 0) {
       if (!this.source) return null;
-      this.late = this.context.createDelay(2);
-      this.late.delayTime.value = Math.min(2, Math.max(0, delay));
+      const late = this.context.createDelay(2);
+      late.delayTime.value = Math.min(2, Math.max(0, delay));
       const target = this.context.createMediaStreamDestination();
-      this.source.connect(this.late).connect(target);
+      this.source.connect(late).connect(target);
       return target.stream.getAudioTracks()[0];
     }
 
@@ -222,7 +222,7 @@
       this.audio?.pause();
       if (this.url) URL.revokeObjectURL(this.url);
       if (this.context && this.context.state !== "closed") this.context.close();
-      Object.assign(this, { context: null, stream: null, source: null, node: null, audio: null, url: null, late: null });
+      Object.assign(this, { context: null, stream: null, source: null, node: null, audio: null, url: null });
       this.forget();
     }
   }

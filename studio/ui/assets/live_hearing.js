@@ -56,6 +56,7 @@
     static chromaWindow = 8192;
     static bands = [[0, 150], [150, 2000], [2000, 12000]];
     static floor = 1e-6;
+    static margins = [4, 4];
 
     constructor(sampleRate, tell) {
       Object.assign(this, { sampleRate, tell, at: 0, hops: 0, onsetMean: 0, onsetSquare: 0, lastBeat: -9, gaps: [], sections: 0, lastSection: 0 });
@@ -64,6 +65,12 @@
       this.fine = new Spectrum(Hearing.chromaWindow);
       this.mels = Hearing.melFilters(sampleRate, 64);
       const count = this.mels.length;
+      const bandOf = (hz) => Hearing.bands.findIndex(([low, high]) => hz >= low && hz < high);
+      this.melBands = this.mels.map(({ center }) => bandOf(center));
+      this.binBands = Array.from({ length: Hearing.window / 2 + 1 }, (_, k) => bandOf((k * sampleRate) / Hearing.window));
+      this.parts = { percussive: 0, onset: 0, harmonic: 0 };
+      this.column = new Float32Array(17);
+      this.row = new Float32Array(11);
       this.loud = new Float32Array(count);
       this.drums = new Float32Array(count);
       this.past = Array.from({ length: 17 }, () => new Float32Array(count));
@@ -111,7 +118,8 @@
       const [level, bands, centroid] = this.readLevels(power);
       const amplitudes = this.mels.map(({ bins }) => Math.sqrt(bins.reduce((sum, [k, weight]) => sum + weight * power[k], 0)));
       const onsets = this.readOnsets(amplitudes);
-      const parts = this.readParts(amplitudes);
+      this.readParts(amplitudes);
+      const { parts } = this;
       if (this.hops % 4 === 0) this.readChroma(this.fine.read(this.ring, this.at));
       this.values.set([level, ...bands, ...onsets, parts.percussive, parts.onset, parts.harmonic, centroid, ...this.readBeat(onsets[0]), ...this.readSection(), ...this.chroma]);
       this.tell(this.values);
@@ -124,7 +132,7 @@
       for (let k = 0; k < power.length; k += 1) {
         total += power[k];
         moment += power[k] * k * hz;
-        const band = Hearing.bands.findIndex(([low, high]) => k * hz >= low && k * hz < high);
+        const band = this.binBands[k];
         if (band >= 0) sums[band] += power[k];
       }
       const amplitude = (sum) => Math.sqrt(sum / 3);
@@ -142,8 +150,10 @@
         const loud = Hearing.loudness(amplitude);
         const rise = Math.max(0, loud - this.loud[i]);
         this.loud[i] = loud;
-        const band = Hearing.bands.findIndex(([low, high]) => this.mels[i].center >= low && this.mels[i].center < high);
-        for (const place of [0, band + 1]) {
+        const place = this.melBands[i] + 1;
+        sums[0] += rise;
+        counts[0] += 1;
+        if (place) {
           sums[place] += rise;
           counts[place] += 1;
         }
@@ -153,21 +163,27 @@
 
     /** What lasts is harmonic, what is broad is percussive (FitzGerald 2010, with medians of the past only). */
     readParts(amplitudes) {
-      const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
-      this.past[this.hops % this.past.length].set(amplitudes);
+      const { past, column, row, drums } = this;
+      const count = amplitudes.length;
+      past[this.hops % past.length].set(amplitudes);
       let [harmonic, percussive, onset] = [0, 0, 0];
-      amplitudes.forEach((amplitude, i) => {
-        const lasts = median(this.past.map((row) => row[i])) ** 2;
-        const broad = median(Array.from(amplitudes.slice(Math.max(0, i - 5), i + 6))) ** 2;
-        const kept = (amplitude * lasts) / (lasts + 4 * broad + 1e-12);
-        const struck = (amplitude * broad) / (broad + 4 * lasts + 1e-12);
+      for (let i = 0; i < count; i += 1) {
+        for (let n = 0; n < past.length; n += 1) column[n] = past[n][i];
+        for (let n = 0; n < row.length; n += 1) {
+          const at = i + n - 5;
+          row[n] = amplitudes[at < 0 ? -at - 1 : at < count ? at : 2 * count - 1 - at];
+        }
+        const lasts = column.sort()[column.length >> 1] ** 2;
+        const broad = row.sort()[row.length >> 1] ** 2;
+        const kept = (amplitudes[i] * lasts) / (lasts + Hearing.margins[0] * broad + 1e-12);
+        const struck = (amplitudes[i] * broad) / (broad + Hearing.margins[1] * lasts + 1e-12);
         harmonic += kept * kept;
         percussive += struck * struck;
         const loud = Hearing.loudness(struck);
-        onset += Math.max(0, loud - this.drums[i]);
-        this.drums[i] = loud;
-      });
-      return { harmonic: Math.sqrt(harmonic), percussive: Math.sqrt(percussive), onset: this.hops > 1 ? onset / amplitudes.length : 0 };
+        onset += Math.max(0, loud - drums[i]);
+        drums[i] = loud;
+      }
+      this.parts = { harmonic: Math.sqrt(harmonic), percussive: Math.sqrt(percussive), onset: this.hops > 1 ? onset / count : 0 };
     }
 
     /** Shares of the twelve pitch classes from C upwards, from the peaks of a long window. */

@@ -12,8 +12,8 @@
       this.list = h("ul", { class: "live-lines", "aria-label": "What moves with what is heard" });
       this.none = h("p", { class: "studio-quiet", text: "Nothing moves with the sound yet. Choose a preset, or add a line." });
       this.detail = h("div", { class: "film-cell", role: "group", "aria-label": "The chosen line", hidden: true });
-      this.heard = h("select", { class: "film-select", "aria-label": "Listen to" });
-      this.moved = h("select", { class: "film-select", "aria-label": "Let move" });
+      this.heard = h("select", { class: "studio-text", "aria-label": "Listen to" });
+      this.moved = h("select", { class: "studio-text", "aria-label": "Let move" });
       this.addButton = controls.button({ label: "Add", icon: "plus", iconOnly: true, help: "Adds a line: what is heard moves what is chosen", onClick: () => this.add() });
       this.element = h("div", { class: "live-matrix" }, this.none, this.list, this.detail, h("div", { class: "studio-row live-add" }, this.heard, this.moved, this.addButton));
     }
@@ -142,7 +142,7 @@
       const [heard, moved] = this.words(places);
       const number = (name, label, help, low, high, step = 0.05) => controls.field(label, controls.number({ label: `${label}, ${heard} moves ${moved}`, value: entry.envelope[name], low, high, step, onInput: (value) => this.set(places, { [name]: value }) }), help);
       this.detail.replaceChildren(
-        h("p", { class: "studio-quiet", text: `${heard} moves ${moved}` }),
+        h("p", { class: "studio-quiet", text: `${heard} → ${moved}` }),
         h("div", { class: "film-cell-fields" },
           number("attack", "Attack, s", "Seconds to follow upwards", 0, 5), number("release", "Release, s", "Seconds to follow downwards", 0, 10),
           number("smooth", "Smooth, s", "Smoothing in seconds; it comes later by half as much again", 0, 10), number("power", "Power", "Over 1 keeps loud moments only", 0.25, 6, 0.25),

@@ -88,7 +88,6 @@ const loop = new LiveLoop({
     showState();
   },
   onRate({ rate: perSecond, delay, ms }) {
-    if (ears.late) ears.late.delayTime.value = Math.min(2, delay / 1000);
     run.delay = delay / 1000;
     rate.textContent = `${perSecond.toFixed(1)} a second, ${Math.round(delay)} ms behind`;
     rate.dataset.rate = perSecond.toFixed(1);
@@ -189,6 +188,7 @@ const startButton = controls.button({ label: "Start", key: "Space", help: "Liste
 const snapButton = controls.button({ label: "Snapshot", icon: "save", key: "S", help: "Keeps the picture of this moment in full quality: in the strip and in the Gallery", onClick: snapshot });
 const recordButton = controls.button({ label: "Record", key: "V", help: "Records what is shown as a film with its true times, and what is heard with it", onClick: record });
 recordButton.classList.add("studio-record");
+snapButton.setAttribute("aria-label", "Snapshot");
 const heardMeters = new Map();
 const meters = h("div", { class: "live-meters", role: "img", "aria-label": "What is heard" }, HEARD.map(([name, words]) => {
   const bar = h("i");
@@ -256,7 +256,7 @@ async function useFile(file) {
 }
 
 const isShown = () => tabs.current() === "live" && liveViews.current === "sound";
-drops.register({ name: "live-sound", order: 5, accepts: (file) => isShown() && /^(audio)\//.test(file.type), handle: ([file]) => useFile(file) });
+drops.register({ name: "live-sound", order: 5, accepts: (file) => isShown() && (/^audio\//.test(file.type) || /\.(mp3|wav|flac|ogg|oga|opus|m4a|aac)$/i.test(file.name)), handle: ([file]) => useFile(file) });
 
 // ---- MIDI ---------------------------------------------------------------------------------------------------------------------------
 const midiButton = controls.button({ label: "Turn MIDI on", help: "Asks the browser for your controllers; then press learn beside a value and move a knob", onClick: toggleMidi });
@@ -290,7 +290,7 @@ function showMidi() {
 
 // ---- the matrix ------------------------------------------------------------------------------------------------------------------------
 const matrix = new LiveMatrix({ onChange: (preset) => keep({ preset }), learn: (id, target) => midi.target(id, target), forget: (id) => midi.forget(id) });
-const presetBox = h("select", { class: "film-select", "aria-label": "Preset", onchange: () => choosePreset(presetBox.value) });
+const presetBox = h("select", { class: "studio-text", "aria-label": "Preset", onchange: () => choosePreset(presetBox.value) });
 const presetName = h("input", { type: "text", class: "studio-text", maxlength: "60", placeholder: "Name of your preset", "aria-label": "Name of your preset" });
 const presetSave = controls.button({ label: "Save", icon: "save", help: "Keeps this matrix as a preset of your own, here and in Animate", onClick: savePreset });
 
@@ -368,7 +368,9 @@ function showOsc(osc) {
   oscGroup.dataset.on = osc ? "1" : "";
   oscWords.textContent = osc ? `Listening at ${osc.host}, port ${osc.port}.` : session.settings.public ? "Off: a public studio does not listen to OSC." : "Off. Start the studio with: studio app --osc 9000";
   oscLast.hidden = !osc;
-  if (osc) oscLast.textContent = osc.last || "Nothing came in yet.";
+  if (!osc) return;
+  oscLast.textContent = osc.last || "Nothing came in yet.";
+  seen = Math.min(seen, osc.serial);
 }
 
 /** Take over what messages set, as if a hand had. */
