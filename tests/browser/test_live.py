@@ -277,7 +277,8 @@ def test_nothing_of_the_board_is_cut_off(visit, size):
     person = visit(settle=False, viewport={"width": size[0], "height": size[1]})
     opened(person)
     assert person.page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    for selector in (".studio-empty .primary", ".studio-actions .studio-button >> nth=0", ".studio-actions .studio-button >> nth=-1", ".studio-segments"):
+    buttons = (".studio-actions .studio-button >> nth=0", ".studio-actions .studio-button >> nth=-1")
+    for selector in (".studio-empty .primary", *buttons, ".studio-segments"):
         box = board(person).locator(selector).first.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= size[0]
