@@ -61,6 +61,8 @@ def cast(models: ModelCache, recipe: Recipe) -> Cast:
     for loaded in found.all:
         if not loaded.is_translator:
             raise RecipeError(f"{loaded.name} makes pictures from seeds and cannot restyle photos. Choose a translator.")
+        if loaded.network.family == "esrgan":
+            raise RecipeError(f"{loaded.name} enlarges pictures and cannot restyle photos. Choose a translator.")
     return found
 
 

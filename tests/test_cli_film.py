@@ -5,12 +5,15 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
+import torch
 from films import film_recipe
 from test_film_render import tone
 from toys import save_toy, toy_stylegan2
 from typer.testing import CliRunner
+from upscalers import numbered, tiny
 
 from studio import paths
 from studio.cli import app
@@ -154,3 +157,45 @@ def test_two_workers_of_a_cluster_make_the_same_frames(tmp_path, studio_home):
         assert result.returncode == 0, result.stdout + result.stderr
     assert hash_file(tmp_path / "alone.apng") == hash_file(tmp_path / "cluster.apng")
     assert inspect_media(tmp_path / "cluster.apng").recipe is not None
+
+
+@pytest.fixture
+def sharpener(tmp_path):
+    """An upscaler with random weights, as a file of the first release would be."""
+    path = tmp_path / "4x_Sharp.pth"
+    torch.save(numbered(tiny(ups=2).state_dict(), 2), path)
+    return path
+
+
+def test_an_upscaler_enlarges_every_frame_before_it_gets_its_size(tmp_path, sharpener):
+    words = ("toy", "--seeds", "1,5", "--seconds", "0.2", "--fps", "10", "--upscale", sharpener)
+    assert made(tmp_path / "a.mp4", *words).width == 64
+    assert made(tmp_path / "b.mp4", *words, "--size", "40x24", "--fit", "crop").width == 40
+    refused = studio("film", "toy", "--seeds", "1", "--upscale", "other", "--out", tmp_path / "c.mp4")
+    assert refused.exit_code == 1 and "other is no upscaler" in refused.output
+    refused = studio("film", "toy", "--seeds", "1", "--upscale", sharpener, "--queue")
+    assert refused.exit_code == 1 and "studio import" in refused.output.replace("\n", " ")
+
+
+def test_a_still_is_enlarged_too(tmp_path, sharpener):
+    assert studio("generate", "toy", "--seeds", "1", "--upscale", sharpener, "--out", tmp_path / "out").exit_code == 0
+    (file,) = (tmp_path / "out").glob("*.png")
+    assert inspect_media(file).width == 64 and inspect_media(file).recipe.model.name == "toy"
+
+
+def test_quality_effort_and_colour_detail_reach_the_encoder(tmp_path):
+    words = ("toy", "--seeds", "1,5", "--seconds", "0.5", "--fps", "12", "--size", "64", "--encoder-preset", "ultrafast")
+    made(tmp_path / "fine.mp4", *words, "--crf", "5", "--chroma", "444")
+    made(tmp_path / "small.mp4", *words, "--crf", "40")
+    assert (tmp_path / "fine.mp4").stat().st_size > (tmp_path / "small.mp4").stat().st_size
+    with av.open(str(tmp_path / "fine.mp4")) as file:
+        assert file.streams.video[0].codec_context.pix_fmt.startswith("yuv444p")
+    refused = studio("film", "toy", "--seeds", "1", "--chroma", "411", "--out", tmp_path / "c.mp4")
+    assert refused.exit_code == 1 and "420, 444" in refused.output
+
+
+def test_a_film_is_laid_out_on_a_contact_sheet(tmp_path):
+    made(tmp_path / "a.mp4", "toy", "--seeds", "1,5", "--seconds", "0.5", "--fps", "12", "--sheet")
+    sheet = inspect_media(tmp_path / "a-sheet.jpg")
+    assert (sheet.width, sheet.height) == (3 * 264 + 8, 2 * 264 + 8)
+    assert sheet.marks.is_generated

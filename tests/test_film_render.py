@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from films import film_recipe, toy_engine
 from toys import save_toy, toy_stylegan2
+from upscalers import tiny
 
 import studio
+from studio.checkpoints import ModelCard, save
 from studio.errors import MediaError, RecipeError
 from studio.film_render import FilmRender, Look, find_sound, keep_sound, refer_to, render_frames
 from studio.film_render.store import DamagedFrameError, FrameStore, is_running, working_in
+from studio.film_render.upscaling import upscale
 from studio.media.mixing import mix_sounds
 from studio.media.sounds import read_sound
 from studio.recipe import Noise, Recipe
@@ -235,3 +238,16 @@ def test_the_view_of_a_picture_is_applied_to_stills_too(engine):
     recipe = replace(film_recipe(), film=None)
     bright = replace(recipe, view=replace(recipe.view, flash=1.0))
     assert engine.render(bright).mean() > engine.render(recipe).mean() + 50
+
+
+def test_an_upscaler_changes_the_frames_and_what_they_are_known_by(tmp_path):
+    engine = toy_engine(tmp_path)
+    save(tiny(), tmp_path / "sharp.safetensors", ModelCard())
+    with pytest.raises(RecipeError, match="other is no upscaler"):
+        FilmRender(film_recipe(), look=Look(upscaler="other"), engine=engine)
+    plain, larger = FilmRender(film_recipe(), engine=engine), FilmRender(film_recipe(), look=Look(upscaler="sharp"), engine=engine)
+    assert larger.raw(3).shape == (64, 64, 3)
+    assert np.array_equal(larger.raw(3), upscale(tiny(), plain.raw(3)))
+    assert larger.estimate_bytes() == pytest.approx(16 * plain.estimate_bytes(), rel=0.01)
+    assert larger.facts() == plain.facts() | {"upscaler": larger.facts()["upscaler"]}
+    assert Look.from_dict(Look(upscaler="sharp").to_dict()) == Look(upscaler="sharp")

@@ -47,6 +47,9 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "ngf": (1, 512),
     "n_blocks": (0, MAX_LAYERS),
     "n_downs": (0, 12),
+    "growth": (1, 512),
+    "ups": (0, 3),
+    "unshuffle": (1, 4),
 }
 NUMBERS: dict[str, tuple[float, float]] = {
     "lr_multiplier": (1e-6, 1e3),

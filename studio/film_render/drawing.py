@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +21,7 @@ from studio.engine import Engine, Way, default_engine
 from studio.errors import DeviceError, RecipeError
 from studio.film_render.look import MAX_CELLS, Look
 from studio.film_render.sounds import Given, hear_all
+from studio.film_render.upscaling import find_upscaler, upscale
 from studio.media import ImageArray, hash_bytes, hash_file
 from studio.media.views import apply_view
 from studio.model_cache import Loaded
@@ -29,6 +30,8 @@ from studio.recipe_film import Film
 from studio.render import Frame, synthesize, to_image
 from studio.timeline import Timeline
 from studio.worker import Priority
+
+T = TypeVar("T")
 
 GPU_BATCH = 4
 """Frames at once on a GPU, where the plain module runs; fast paths are made for one."""
@@ -105,6 +108,7 @@ class FilmRender:
             for recipe, loaded, found, name in zip(self.recipes, models, heard, names, strict=False)
         ]
         self._batch = max(cell.batch for cell in self._cells)
+        self._upscaler = find_upscaler(self.engine, self.look.upscaler) if self.look.upscaler else None
 
     @property
     def timelines(self) -> tuple[Timeline, ...]:
@@ -112,7 +116,7 @@ class FilmRender:
         return tuple(cell.timeline for cell in self._cells)
 
     def raw(self, index: int, priority: Priority = Priority.BATCH) -> ImageArray:
-        """Draw one frame at the model's own size, uint8 ``[H, W, 3 or 4]``."""
+        """Draw one frame at the model's own size, or as large as the upscaler makes it, uint8 ``[H, W, 3 or 4]``."""
         return next(self.raws([index], priority))[1]
 
     def frame(self, index: int, priority: Priority = Priority.BATCH) -> ImageArray:
@@ -142,7 +146,8 @@ class FilmRender:
         plain = [
             replace(recipe, size=None, studio="", film=replace(film_of(recipe), flash_limit=True, sounds=())) for recipe in self.recipes
         ]
-        return {
+        enlarged = {"upscaler": _digest(self.engine.load(self.look.upscaler))} if self.look.upscaler else {}
+        return enlarged | {
             "schema": 1,
             "studio": __version__,
             "torch": torch.__version__,
@@ -161,7 +166,8 @@ class FilmRender:
     def estimate_bytes(self) -> int:
         """Estimate the disk space that the frames take while the film is made."""
         pixels = sum(int(cell.loaded.network.img_resolution) ** 2 for cell in self._cells)
-        return round(self.count * pixels * 3 * FRAME_SHARE)
+        scale = self._upscaler.scale if self._upscaler is not None else 1
+        return round(self.count * pixels * scale**2 * 3 * FRAME_SHARE)
 
     def _cell(self, recipe: Recipe, loaded: Loaded, heard: Sequence[Any], name: str) -> _Cell:
         from studio.mapping import levels
@@ -182,16 +188,22 @@ class FilmRender:
             [picture for at in range(0, len(members), cell.batch) for picture in self._turn(cell, members[at : at + cell.batch], priority)]
             for cell in self._cells
         ]
-        return [self.look.compose([apply_view(image, recipe.view) for image, recipe in row]) for row in zip(*columns, strict=True)]
+        images = [self.look.compose([apply_view(image, recipe.view) for image, recipe in row]) for row in zip(*columns, strict=True)]
+        if self._upscaler is None:
+            return images
+        return [upscale(self._upscaler, image, turn=lambda task: self._lend(task, priority)) for image in images]
 
     def _turn(self, cell: _Cell, members: Sequence[int], priority: Priority) -> list[tuple[ImageArray, Recipe]]:
         if priority >= Priority.BATCH:
             self._wait_for_quiet()
+        return self._lend(lambda: cell.draw(members), priority, cell.recipe.precision)
+
+    def _lend(self, task: Callable[[], T], priority: Priority, precision: str = "exact") -> T:
         if str(self.engine.device) != self._device:
             raise DeviceError(
                 f"The studio went over to {self.engine.device}, so this film cannot go on as it began. Start the studio anew."
             )
-        return self.engine.take_turn(lambda: cell.draw(members), cell.recipe.precision, priority)
+        return self.engine.take_turn(task, precision, priority)
 
     def _wait_for_quiet(self) -> None:
         """Let a hand that moves a slider have the device to itself, for as long as it moves, but not for ever."""

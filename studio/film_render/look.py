@@ -28,6 +28,7 @@ class Look:
         fit: How a picture of another aspect is fitted: ``pad``, ``mirror``, ``crop`` or ``stretch``.
         ground: Colour of the edges of ``pad``.
         columns: Films in a row, when there are several side by side; None makes them about a square.
+        upscaler: Name of a model that enlarges every frame (ESRGAN) before it gets its size; empty: Lanczos alone.
     """
 
     width: int | None = None
@@ -35,6 +36,7 @@ class Look:
     fit: str = "pad"
     ground: tuple[int, int, int] = (0, 0, 0)
     columns: int | None = None
+    upscaler: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""

@@ -22,6 +22,7 @@ from studio.media.files import (
     sweep_parts,
 )
 from studio.media.film_facts import FilmFacts, FilmFrame, SoundFacts, parse_rate
+from studio.media.film_stills import film_sheet, film_stills
 from studio.media.films import inspect_media, is_film, probe_film, read_film
 from studio.media.fitting import fit_frame
 from studio.media.marks import Marks
@@ -55,6 +56,8 @@ __all__ = [
     "encode_image",
     "encode_jpeg",
     "encode_webp",
+    "film_sheet",
+    "film_stills",
     "fit_frame",
     "flatten",
     "format_for",

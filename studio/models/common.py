@@ -35,6 +35,7 @@ FAMILIES = {
     "fastgan-discriminator": ("studio.models.fastgan", "FastGANDiscriminator"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),
+    "esrgan": ("studio.models.rrdbnet", "RRDBNet"),
     "patchgan": ("studio.models.patchgan", "PatchDiscriminator"),
 }
 """Family name -> module and class."""

@@ -83,7 +83,7 @@ def desk(ctx: Context, session: Session, request: Payload) -> Answer:
     """Say what the tab needs once: the film at hand, its steps, the menus."""
     animate_sound.sweep_sounds(ctx)
     reel = reel_of(session)
-    kinds = [{"name": name, "label": media.KINDS[name].label} for name in media.available_kinds()]
+    kinds = [{"name": name, **_kind(media.KINDS[name])} for name in media.available_kinds()]
     return {
         "recipe": recipe_to_page(reel.shown) if reel.shown else None,
         "defaults": recipe_to_page(replace(Recipe(), film=Film()))["film"],
@@ -95,6 +95,12 @@ def desk(ctx: Context, session: Session, request: Payload) -> Answer:
         "paths": [[name, PATH_WORDS[name]] for name in PATHS],
         "limits": jobs_drawer.limits(ctx),
     }
+
+
+def _kind(kind: media.Kind) -> Answer:
+    """Say what can be chosen for one kind of film."""
+    entry = {"label": kind.label, "crf": kind.crf, "worst": kind.max_crf, "preset": kind.preset}
+    return {**entry, "presets": list(kind.presets), "chromas": list(kind.chromas)}
 
 
 # ---- the film ----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,13 @@ GENERATOR_WORDS = {
     "stylegan3": "StyleGAN3",
 }
 GENERATORS = tuple(GENERATOR_WORDS)
-FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix"}
+UPSCALER = "esrgan"
+FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", UPSCALER: "ESRGAN"}
+
+
+def kind_of(card: Any) -> str:
+    """Say what a model is for: it makes pictures, restyles them, or enlarges them."""
+    return "generator" if card.family in GENERATORS else "upscaler" if card.family == UPSCALER else "translator"
 
 
 def list_models(ctx: Context) -> list[Answer]:
@@ -70,7 +76,7 @@ def _words(name: str, card: Any) -> Answer:
         "title": name,
         "sha256": card.sha256,
         "family": card.family,
-        "kind": "generator" if card.family in GENERATORS else "translator",
+        "kind": kind_of(card),
     }
 
 

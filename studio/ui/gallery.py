@@ -197,12 +197,20 @@ def download(ctx: Context, session: Session, request: ItemRequest) -> Answer:
 
 
 def sheet(ctx: Context, session: Session, request: ItemsRequest) -> Answer:
-    """Lay pictures out on one contact sheet, as a JPEG file."""
+    """Lay pictures out on one contact sheet, or the frames of one film, as a JPEG file."""
     gallery = ctx.gallery_of(session)
     pictures: list[ImageArray] = []
     is_composite = False
-    for name in request.ids:
-        picture = media.read_image(gallery.item(name).path)
+    items = [gallery.item(name) for name in request.ids]
+    if len(items) == 1 and items[0].is_film:
+        is_composite = _is_composite(media.inspect_media(items[0].path))
+        encoded = media.encode_image(media.film_sheet(items[0].path), ".jpg", quality=92, composite=is_composite)
+        return {"name": f"{items[0].path.stem}-sheet.jpg", "url": data_url(encoded.data)}
+    for item in items:
+        if item.is_film:
+            pictures += media.film_stills(item.path, 1, SHEET_CELL)
+            continue
+        picture = media.read_image(item.path)
         pictures.append(media.thumbnail(media.flatten(picture.image, picture.alpha), SHEET_CELL))
         is_composite = is_composite or _is_composite(picture)
     if not pictures:
@@ -296,7 +304,7 @@ def _without_recipe(path: Path) -> bytes:
     return encoded.data
 
 
-def _is_composite(picture: media.Picture) -> bool:
+def _is_composite(picture: media.Picture | media.Header) -> bool:
     """Say whether a photo went into a picture, which its recipe or its mark of origin knows."""
     return (picture.recipe is not None and picture.recipe.restyle is not None) or picture.marks.digital_source_type.startswith("composite")
 

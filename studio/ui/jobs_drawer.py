@@ -12,6 +12,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.film_render import Look
+from studio.film_render.upscaling import upscaler_of
 from studio.jobs import Job, JobQueue
 from studio.media import FilmFormat, available_kinds
 from studio.media.fitting import FIT_MODES
@@ -43,10 +44,13 @@ class RenderRequest(Payload):
         if kind not in available_kinds() or fit not in FIT_MODES:
             raise StudioError("This installation cannot write such a film. Choose another format.")
         width, height = (fields.integer(side, low=0, high=16_384, default=0) for side in ("width", "height"))
-        shape = Look(width, height, fit) if width and height else Look()
+        upscaler = fields.text("upscaler", default="")
+        shape = Look(width, height, fit, upscaler=upscaler) if width and height else Look(upscaler=upscaler)
         crf = fields.integer("crf", low=0, high=63) if fields.has("crf") else None
+        preset, chroma = fields.text("preset", default=""), fields.text("chroma", default="")
         recipe = fields.recipe(max_bytes=MAX_FILM_JSON_BYTES)
-        return cls(token=fields.identifier("token"), recipe=recipe, format=FilmFormat(kind=kind, crf=crf), look=shape)
+        wanted = FilmFormat(kind=kind, crf=crf, preset=preset or None, chroma=chroma or None)
+        return cls(token=fields.identifier("token"), recipe=recipe, format=wanted, look=shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ def queue_of(ctx: Context) -> JobQueue:
 def render(ctx: Context, session: Session, request: RenderRequest) -> Answer:
     """Order a film; it goes to the gallery when it is done."""
     check_limits(ctx, request.recipe, request.look)
+    if request.look.upscaler:
+        upscaler_of(ctx.engine.load(request.look.upscaler))
     film, title = request.recipe, _title(request.recipe)
 
     def add(queue: JobQueue, visitor: str) -> Job:
@@ -218,6 +224,8 @@ def check_limits(ctx: Context, recipe: Recipe, look: Look | None = None) -> None
         return
     if film.seconds > PUBLIC_SECONDS or film.rate > PUBLIC_RATE:
         raise StudioError(f"Films on this server are at most {PUBLIC_SECONDS:g} seconds at {PUBLIC_RATE} frames per second.")
+    if look is not None and look.upscaler:
+        raise StudioError("Films on this server are not enlarged by a network. Choose Lanczos.")
     side = max(recipe.size or 0, *((look.width or 0, look.height or 0) if look else (0,)))
     if side > PUBLIC_SIDE:
         raise StudioError(f"Films on this server are at most {PUBLIC_SIDE} pixels large.")

@@ -176,7 +176,7 @@ def card_of(entry: Any) -> Answer:
     is_generator = card.family in facts.GENERATORS
     return {
         "name": entry.name,
-        "kind": "generator" if is_generator else "translator",
+        "kind": facts.kind_of(card),
         "summary": _summary(card, is_generator),
         "lines": [list(line) for line in _lines(entry) if line[1]],
         "notes": list(card.notes),
@@ -187,6 +187,8 @@ def card_of(entry: Any) -> Answer:
 
 def _summary(card: Any, is_generator: bool) -> str:
     family = facts.FAMILY_WORDS.get(card.family, card.family)
+    if card.family == facts.UPSCALER:
+        return f"{family}, enlarges pictures and films"
     if not is_generator:
         return f"{family}, {card.direction}" if card.direction else f"{family}, restyles photos of any size"
     words = [family, f"{card.resolution} x {card.resolution} pixels"]

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from studio import media, paths
+from studio.film_render.upscaling import upscale
 from studio.media import ImageArray
+from studio.models.rrdbnet import RRDBNet
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 from studio.render import draw, opaque
 from studio.restyle import restyle
@@ -84,6 +86,8 @@ def _tile_path(entry: Any) -> Path | None:
 
 def preview_of(network: Any) -> bytes:
     """Return a preview of a network that was just imported, as WebP: some seeds, or the sample picture restyled."""
+    if isinstance(network, RRDBNet):
+        return media.encode_webp(_square(upscale(network, sample()[24:88, 64:128])), QUALITY)
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
     recipe = Recipe(truncation=Truncation(psi=0.7))

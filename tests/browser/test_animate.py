@@ -262,7 +262,10 @@ def test_nothing_of_a_film_scrolls_sideways(visit, size):
     page.get_by_role("button", name="Four at random").click(timeout=WAIT)
     page.wait_for_selector(".film-key.place")
     wide = page.evaluate(
-        """() => [document.documentElement, ...document.querySelectorAll("#studio-animate :is(.studio-side, .film-bar, .studio-group)")]
+        """() => [document.documentElement,
+                ...document.querySelectorAll("#studio-animate :is(.studio-stage, .studio-actions, .studio-side, .film-bar, .studio-group)")]
             .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.className || part.tagName)"""
     )
     assert wide == []
+    render = page.get_by_role("button", name="Render").bounding_box()
+    assert render["x"] + render["width"] <= size[0]

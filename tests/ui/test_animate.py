@@ -14,7 +14,7 @@ from toys import save_toy, toy_stylegan2
 from studio.errors import StudioError
 from studio.recipe import Latent, ModelRef, Recipe
 from studio.recipe_film import Film, Mapping, SoundRef
-from studio.ui import animate, animate_film, animate_sound, jobs_drawer
+from studio.ui import animate, animate_film, animate_sound, gallery, jobs_drawer
 from studio.ui.animate_listening import Listening
 from studio.ui.animate_requests import FileRequest, FilmRequest, FrameRequest, RouteRequest, StateRequest
 from studio.ui.context import recipe_to_page
@@ -92,6 +92,8 @@ def test_a_film_is_drawn_frame_by_frame_undone_and_ordered(ctx, session):
     assert (ended.state, ended.error) == ("done", "")
     entry = jobs_drawer.jobs(ctx, session, ask(Payload, session))["jobs"][0]
     assert ctx.gallery_of(session).recipe(entry["item"]).film == animate.reel_of(session).shown.film
+    sheet = gallery.sheet(ctx, session, ask(gallery.ItemsRequest, session, ids=[entry["item"]]))
+    assert sheet["name"] == "waves-0001-sheet.jpg" and sheet["url"].startswith("data:image/jpeg")
 
 
 def test_a_film_that_the_server_forgot_is_asked_for_again(ctx, session):
@@ -202,3 +204,16 @@ def test_a_stranger_brings_only_so_many_sounds(ctx, session, tone):
     animate.reel_of(session).sounds.update(str(number) for number in range(animate_sound.MAX_PUBLIC_SOUNDS))
     with pytest.raises(StudioError, match="8 sounds"):
         animate_sound.listen(public, animate.reel_of(session), tone, "tone.wav")
+
+
+def test_an_order_says_how_the_film_is_encoded_and_what_enlarges_it(ctx, session):
+    recipe = recipe_to_page(replace(picture(1), film=Film(seconds=0.2, fps="10")))
+    order = ask(jobs_drawer.RenderRequest, session, recipe=recipe, crf=23, preset="faster", chroma="444", upscaler="waves")
+    assert (order.format.crf, order.format.preset, order.format.chroma, order.look.upscaler) == (23, "faster", "444", "waves")
+    with pytest.raises(StudioError, match="waves is no upscaler"):
+        jobs_drawer.render(ctx, session, order)
+    with pytest.raises(StudioError, match="420, 444"):
+        ask(jobs_drawer.RenderRequest, session, recipe=recipe, chroma="411")
+    public = replace(ctx, settings=replace(ctx.settings, public=True))
+    with pytest.raises(StudioError, match="not enlarged by a network"):
+        jobs_drawer.check_limits(public, order.recipe, order.look)

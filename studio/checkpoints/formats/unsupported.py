@@ -20,7 +20,6 @@ SIGNATURES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("R3GAN", ("Model.MainLayers.0.Layers.0.Linear1.weight",)),
     ("a StyleGAN 1", ("g_mapping.dense0.weight",)),
     ("a Stable Diffusion checkpoint", ("model.diffusion_model.input_blocks.0.0.weight",)),
-    ("an ESRGAN upscaler", ("conv_first.weight", "conv_last.weight")),
 )
 """What it is, and names that tell it."""
 PREFIXES: tuple[tuple[str, str], ...] = (
@@ -51,7 +50,7 @@ def read(contents: Contents) -> Draft | None:
 def unknown(contents: Contents) -> UnknownModelError:
     """Say what a file holds that is none of the known kinds."""
     state = next(iter(states(contents)), None)
-    hint = "The studio opens StyleGAN2, StyleGAN3, CycleGAN, pix2pix and CUT generators."
+    hint = "The studio opens StyleGAN2, StyleGAN3, CycleGAN, pix2pix and CUT generators, and ESRGAN upscalers."
     if state is not None:
         return UnknownModelError(f"holds no network that the studio knows: {_listed(state)}. {hint}")
     value = contents.value

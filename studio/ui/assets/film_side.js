@@ -92,13 +92,14 @@
         const [row, line, words] = works.get(work);
         if (!row.isConnected) coming.append(row);
         const share = Math.round(work.share * 100);
+        line.dataset.known = share ? "1" : "";
         line.style.setProperty("--share", String(work.share));
         line.setAttribute("aria-valuenow", String(share));
         words.textContent = share >= 100 ? "finding its beats" : share > 0 ? `listening, ${share} %` : "listening";
       }
     });
     function comingRow(work) {
-      const line = h("div", { class: "studio-progress", "data-known": "1", role: "progressbar", "aria-label": `Listening to ${work.name}` }, h("i"));
+      const line = h("div", { class: "studio-progress", role: "progressbar", "aria-label": `Listening to ${work.name}` }, h("i"));
       const words = h("small");
       const stop = controls.button({ label: "Cancel", kind: "quiet", help: "The sound is not taken in", onClick: () => { work.stop(); stop.disabled = true; } });
       return [h("div", { class: "film-sound coming", role: "listitem" }, h("div", { class: "film-sound-name" }, h("b", { text: work.name, title: work.name }), words), stop, line), line, words];
@@ -151,9 +152,10 @@
     const size = h("select", { class: "film-select", "aria-label": "Size", onchange: () => { options.size = size.value; options.store(); } });
     const fit = h("select", { class: "film-select", "aria-label": "Edges", onchange: () => { options.fit = fit.value; options.store(); } },
       [["pad", "Black edges"], ["mirror", "Mirrored edges"], ["crop", "Cut off"]].map(([value, text]) => h("option", { value, text })));
-    const kind = h("select", { class: "film-select", "aria-label": "Format", onchange: () => { options.kind = kind.value; options.store(); } });
+    const kind = h("select", { class: "film-select", "aria-label": "Format", onchange: () => { options.kind = kind.value; options.store(); more.adapt(); } });
     const loop = controls.toggle({ label: "Loop", help: "The end meets the beginning", value: true, onChange: (isOn) => change((value) => { value.loop = isOn; }) });
     const flash = controls.toggle({ label: "Limit flashes", help: "Damps more than three large flashes per second, which can hurt people", value: true, onChange: (isOn) => change((value) => { value.flash_limit = isOn; }) });
+    const more = moreGroup(options);
     const select = (label, node, help) => controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), node), help);
 
     function fillSizes() {
@@ -172,6 +174,7 @@
       if (kind.selectedIndex < 0) { kind.selectedIndex = 0; options.kind = kind.value; }
       fit.value = options.fit;
       fillSizes();
+      more.adapt();
     });
     on("model", fillSizes);
     on("film", () => {
@@ -188,8 +191,62 @@
     const section = controls.group("Film",
       h("div", { class: "studio-row" }, controls.field("Length, s", seconds, "Keyframes keep their share of the time"), select("Frames per second", fps, "How many pictures each second has")),
       h("div", { class: "studio-row" }, select("Size", size, "Of the finished film"), select("Edges", fit, "How the picture is fitted into another shape")),
-      select("Format", kind, "MP4 with H.264 plays everywhere"), h("div", { class: "studio-row" }, loop.element, flash.element));
+      select("Format", kind, "MP4 with H.264 plays everywhere"), h("div", { class: "studio-row" }, loop.element, flash.element), more.element);
     return section;
+  }
+
+  /** What most people leave alone: how well the file is encoded, and what enlarges the frames. */
+  function moreGroup(options) {
+    const choices = (name, label) => h("select", { class: "film-select", "aria-label": label, onchange: (event) => { options[name] = event.target.value; options.store(); adapt(); } });
+    const [quality, effort, chroma] = [choices("quality", "Quality"), choices("effort", "Effort"), choices("chroma", "Colour detail")];
+    const crf = controls.number({ label: "Quality as a number (CRF)", value: 18, low: 0, high: 63, onInput: (value) => { options.crf = value; options.store(); } });
+    const upscaler = choices("upscaler", "Enlarge with");
+    const select = (label, node, help) => controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), node), help);
+    const rows = {
+      quality: select("Quality", quality, "Finer makes a larger file"), crf: controls.field("CRF", crf, "0 is best and largest; the format's own number is usual"),
+      effort: select("Effort", effort, "Slower makes a smaller file of the same quality"), chroma: select("Colour detail", chroma, "Full colour keeps thin coloured lines sharp; some players cannot show it"),
+      upscaler: select("Enlarge with", upscaler, "An ESRGAN model draws detail into every frame; bring one in at Models. Takes long without a graphics card"),
+    };
+    const element = h("details", { class: "studio-details" }, h("summary", { text: "More" }), h("div", { class: "studio-row" }, rows.quality, rows.crf), h("div", { class: "studio-row" }, rows.effort, rows.chroma), rows.upscaler);
+    const fill = (node, entries, value) => {
+      node.replaceChildren(...entries.map(([name, text]) => h("option", { value: name, text })));
+      node.value = value;
+      if (node.selectedIndex < 0) node.selectedIndex = 0;
+      return node.value;
+    };
+    const efforts = (kind) => {
+      const usual = kind.presets.indexOf(kind.preset);
+      return { fast: kind.presets[Math.max(0, usual - 2)], slow: kind.presets[Math.min(kind.presets.length - 1, usual + 2)] };
+    };
+
+    /** Offer what the chosen format has. */
+    function adapt() {
+      const kind = film.desk?.kinds.find((entry) => entry.name === options.kind);
+      if (!kind) return;
+      options.quality = fill(quality, [["usual", "Usual"], ["smaller", "Smaller file"], ["finer", "Finer"], ["finest", "Finest"], ["number", "By number"]], options.quality);
+      rows.quality.hidden = kind.crf === null;
+      rows.crf.hidden = kind.crf === null || options.quality !== "number";
+      crf.show(Math.min(options.crf ?? kind.crf ?? 18, kind.worst));
+      options.effort = fill(effort, [["", "Usual"], ["fast", "Quick"], ["slow", "Thorough"]], options.effort);
+      rows.effort.hidden = !kind.presets.length;
+      options.chroma = fill(chroma, kind.chromas.map((value, i) => [i ? value : "", value === "444" ? "Full (4:4:4)" : "Usual (4:2:0)"]), options.chroma);
+      rows.chroma.hidden = kind.chromas.length < 2;
+      const names = film.desk.limits.side ? [] : session.models.filter((entry) => entry.kind === "upscaler").map((entry) => [entry.name, entry.name]);
+      options.upscaler = fill(upscaler, [["", "Nothing: smooth (Lanczos)"], ...names], options.upscaler);
+    }
+    on("models", adapt);
+
+    /** What the server is told of it. */
+    options.wishes = () => {
+      const kind = film.desk.kinds.find((entry) => entry.name === options.kind);
+      const steps = { smaller: 6, finer: -5, finest: -10 };
+      const number = options.quality === "number" ? options.crf ?? kind.crf : kind.crf + (steps[options.quality] || 0);
+      const wished = { upscaler: options.upscaler || "", chroma: kind.chromas.length > 1 ? options.chroma || "" : "" };
+      if (kind.crf !== null && options.quality !== "usual") wished.crf = Math.min(kind.worst, Math.max(0, Math.round(number)));
+      wished.preset = efforts(kind)[options.effort] || "";
+      return wished;
+    };
+    return { element, adapt };
   }
 
   Object.assign(window.studio, { filmSide: { routeGroup, soundGroup, settingsGroup } });

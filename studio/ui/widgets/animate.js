@@ -9,7 +9,8 @@ const begin = h("div", {});
 const stage = new Stage({ label: "The film", empty: begin });
 const video = h("video", { class: "film-video", controls: true, playsinline: true, hidden: true, "aria-label": "Five seconds in final quality" });
 stage.frame.append(video);
-const options = { kind: "h264", size: "", fit: "pad", ...stored(), store: () => localStorage.setItem(OPTIONS, JSON.stringify({ kind: options.kind, size: options.size, fit: options.fit })) };
+const KEPT = ["kind", "size", "fit", "quality", "crf", "effort", "chroma", "upscaler"];
+const options = { kind: "h264", size: "", fit: "pad", quality: "usual", effort: "", chroma: "", upscaler: "", ...stored(), store: () => localStorage.setItem(OPTIONS, JSON.stringify(Object.fromEntries(KEPT.map((name) => [name, options[name]])))) };
 
 function stored() {
   try {
@@ -81,7 +82,8 @@ const playButton = h("button", { type: "button", class: "studio-button", "aria-l
 const startButton = controls.button({ label: "To the beginning", icon: "reset", iconOnly: true, kind: "quiet", key: "Home", onClick: () => player.seek(0) });
 const undoButton = controls.button({ label: "Undo", icon: "undo", iconOnly: true, kind: "quiet", key: "Z", onClick: () => film.step("undo") });
 const redoButton = controls.button({ label: "Redo", icon: "redo", iconOnly: true, kind: "quiet", key: "Shift+Z", onClick: () => film.step("redo") });
-const timeWords = h("output", { class: "film-clock", "aria-live": "off" });
+const [timeNow, timeFrame] = [h("span"), h("span", { class: "frame" })];
+const timeWords = h("output", { class: "film-clock", "aria-live": "off" }, timeNow, timeFrame);
 const glimpseButton = controls.button({ label: "5 s preview", icon: "eye", help: "Five seconds from the playhead in the film's quality, with sound", onClick: glimpse });
 const renderButton = controls.button({ label: "Render", kind: "primary", key: "S", help: "Makes the whole film; it goes on when the page is closed, and lands in the Gallery", onClick: render });
 
@@ -91,10 +93,11 @@ on("film-play", (isPlaying) => {
 });
 
 function showTime() {
-  if (!film.value) { timeWords.textContent = ""; return; }
+  if (!film.value) { timeNow.textContent = timeFrame.textContent = ""; return; }
   const whole = Math.floor(player.time);
   const part = Math.floor((player.time - whole) * 100 + 1e-6);
-  timeWords.textContent = `${filmCurves.clock(player.time)}.${String(part).padStart(2, "0")} · frame ${film.frameOf(player.time) + 1} of ${film.facts.count}`;
+  timeNow.textContent = `${filmCurves.clock(player.time)}.${String(part).padStart(2, "0")}`;
+  timeFrame.textContent = ` · frame ${film.frameOf(player.time) + 1} of ${film.facts.count}`;
 }
 
 function showSteps() {
@@ -114,7 +117,7 @@ function addPicture(picture = recipe.value, time = film.snap(player.time)) {
 async function render() {
   if (!film.value) return;
   const [width, height] = options.size.includes("x") ? options.size.split("x").map(Number) : [Number(options.size) || 0, Number(options.size) || 0];
-  const answer = await guarded(() => call(server, "render", { recipe: film.value, kind: options.kind, fit: options.fit, width, height }));
+  const answer = await guarded(() => call(server, "render", { recipe: film.value, kind: options.kind, fit: options.fit, width, height, ...options.wishes() }));
   if (!answer) return;
   status(answer.say);
   emit("jobs", { open: true });
@@ -171,7 +174,7 @@ const matrixGroup = controls.group("Sound matrix", ...filmPresetRow(server), mat
 side.append(filmSide.routeGroup(server), filmSide.soundGroup(), matrixGroup, filmSide.settingsGroup(options));
 on("film", ({ recipe: value }) => { matrixGroup.inert = !value; matrixGroup.classList.toggle("off", !value); });
 const transport = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Transport" },
-  h("div", {}, undoButton, redoButton), h("div", {}, startButton, playButton, timeWords), h("div", {}, glimpseButton, renderButton));
+  h("div", {}, undoButton, redoButton), h("div", { class: "film-play" }, startButton, playButton, timeWords), h("div", {}, glimpseButton, renderButton));
 root.append(h("div", { class: "studio-stage" }, stage.element, transport), timeline.element, side);
 
 keys.register({ key: " ", shows: "Space", title: "Play or pause", tab: "animate", run: player.toggle });

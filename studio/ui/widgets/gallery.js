@@ -228,13 +228,14 @@ const tagList = h("div", { class: "studio-sources", role: "list", "aria-label": 
 const tagInput = h("input", { type: "text", class: "studio-text", maxlength: "40", "aria-label": "New tag", placeholder: "add a tag" });
 const starShown = controls.button({ label: "Star", icon: "star", help: "Stars find it again: S", onClick: () => shown && setStar(shown, !shown.starred) });
 const returnButton = controls.button({ label: "Return to this", kind: "primary", help: "Every control goes where it was for this picture", onClick: () => goTo(shown.id) });
+const filmSheet = controls.button({ label: "Contact sheet", icon: "grid", help: "Pictures from all over the film on one sheet", onClick: () => save("sheet", { ids: [shown.id] }) });
 const dialog = h("dialog", { class: "studio-dialog studio-look", "aria-labelledby": title.id },
   h("div", { class: "studio-look-picture" }, large, playing),
   h("div", { class: "studio-look-side" }, h("div", { class: "studio-look-head" }, title, controls.button({ label: "Close", kind: "quiet", icon: "close", iconOnly: true, key: "Esc", onClick: () => dialog.close() })),
     lines, h("div", { class: "studio-tags" }, tagList, tagInput),
     h("div", { class: "studio-look-actions" }, returnButton, starShown,
       controls.button({ label: "Download", icon: "download", help: "The file as it is, with its recipe", onClick: () => save("download", { id: shown.id, on: true }) }),
-      controls.button({ label: "Without recipe", help: "A copy that says it was made by a network, but not how", onClick: () => save("download", { id: shown.id, on: false }) }),
+      filmSheet, controls.button({ label: "Without recipe", help: "A copy that says it was made by a network, but not how", onClick: () => save("download", { id: shown.id, on: false }) }),
       controls.button({ label: "Remove", icon: "trash", help: "Goes to the trash; undo brings it back", onClick: () => removeItems([shown.id]) }))));
 
 async function open(item) {
@@ -248,6 +249,7 @@ async function open(item) {
   title.textContent = item.name;
   lines.replaceChildren(...answer.lines.map(([what, value]) => h("div", {}, h("dt", { text: what }), h("dd", { text: value }))));
   returnButton.disabled = !answer.recipe;
+  filmSheet.hidden = !item.seconds;
   starShown.setAttribute("aria-pressed", String(item.starred));
   showTags(item);
   if (!dialog.open) dialog.showModal();

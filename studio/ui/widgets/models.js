@@ -18,7 +18,7 @@ async function refusalOf(task) {
 const chooser = h("input", { type: "file", multiple: true, hidden: true, onchange: () => { drops.deliver([...chooser.files]); chooser.value = ""; } });
 const chooseButton = controls.button({ label: "Choose files", icon: "upload", onClick: () => chooser.click() });
 const dropTitle = h("h2", { text: "Drop model files here" });
-const dropWords = h("p", { text: "StyleGAN2 and StyleGAN3 (.pkl, .pt), CycleGAN, pix2pix and CUT (.pth), safetensors. A file is read, never run." });
+const dropWords = h("p", { text: "StyleGAN2 and StyleGAN3 (.pkl, .pt), CycleGAN, pix2pix, CUT and ESRGAN (.pth), safetensors. A file is read, never run." });
 const imports = h("div", { class: "studio-imports", role: "list", "aria-label": "Imports" });
 const dropArea = h("section", { class: "studio-droparea", "aria-label": "Bring in a model" }, h("div", { class: "words" }, dropTitle, dropWords), chooseButton, chooser, imports);
 
@@ -135,7 +135,7 @@ function draw(card) {
   const title = h("h3", { text: card.name, title: card.name });
   const head = h("div", { class: "head" }, title);
   const problem = h("p", { class: "studio-problem", role: "alert", hidden: true });
-  const actions = h("div", { class: "actions" }, controls.button({ label: "Open", help: card.kind === "generator" ? "In Explore" : "In Restyle", onClick: () => open(card) }));
+  const actions = h("div", { class: "actions" }, controls.button({ label: "Open", help: { generator: "In Explore", upscaler: "In Animate, under More" }[card.kind] || "In Restyle", onClick: () => open(card) }));
   const box = h("article", { class: "studio-card", role: "listitem", "data-name": card.name, "aria-label": card.name }, picture,
     h("div", { class: "words" }, head, h("p", { class: "summary", text: card.summary }), actions, problem),
     h("div", { class: "about" }, h("dl", {}, card.lines.map(([what, value]) => h("div", { "data-what": what }, h("dt", { text: what }), h("dd", { text: value })))),
@@ -151,10 +151,15 @@ async function open(card) {
   if (card.kind === "generator") {
     await model.choose(card.name);
     if (model.facts?.name === card.name) await tabs.show("explore");
-    return;
+    return undefined;
+  }
+  if (card.kind === "upscaler") {
+    await tabs.show("animate");
+    return status(`${card.name} can be chosen in Animate: Film, More, Enlarge with.`);
   }
   await tabs.show("restyle");
   emit("style", card.name);
+  return undefined;
 }
 
 function startRename(card, head, title, problem) {
