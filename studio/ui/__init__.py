@@ -22,9 +22,10 @@ How to add a tab ``names``:
    - ``session.bounds["truncation.psi"]`` holds range, default and help of every recipe value: never write them twice.
    - ``recipe.change({"truncation.psi": 0.5})`` while a hand moves, ``recipe.commit()`` when it lets go (one undo step),
      ``recipe.replace(whole)`` to adopt one; ``on("recipe", ({recipe, source}) => ...)`` and ``on("model", facts => ...)`` to follow.
-   - ``drops.register({name, order, accepts(file), handle(files, point)})`` routes dropped files (``drops.isImage``, ``drops.isModel``);
+   - ``drops.register({name, order, accepts(file), handle(files, point)})`` routes dropped files (``drops.isImage``, ``drops.isFilm``,
+     ``drops.isModel``); of a dropped folder the pictures and films in it arrive.
      ``drops.take(element, handle)`` and ``drops.give(element, describe)`` move pictures between strip, gallery and grids.
-     Photos (pictures that are not ours, or that were restyled) arrive where ``studio.photos.handle = (photos, point) => ...`` is set, as
+     Photos and films (that are not ours, or that were restyled) arrive where ``studio.photos.handle = (photos, point) => ...`` is set, as
      ``{file, path, name, recipe}``; ``path`` is what the server's ``uploaded_file(ctx.settings.uploads, path)`` accepts. A restyled
      picture of the strip is reopened by ``studio.photos.reopen = (item) => ...``. A tab that is not open yet is opened first.
    - ``keys.register({key: "x", title: "What it does", tab: "names", run})``; ``await tabs.show("mix")`` goes to a tab and waits for it.

@@ -62,7 +62,7 @@ def test_a_dropped_film_is_scrubbed_cut_restyled_and_watched_beside_its_original
     page.wait_for_function(f"{FACTS}.includes('12')", timeout=WAIT)
 
     tab.get_by_role("button", name="Restyle film").click()
-    person.wait_say("The film is in the making: 12 frames.")
+    page.wait_for_selector(".restyle-job:not([hidden])", timeout=WAIT)
     tab.get_by_role("radio", name="Finished film").check(timeout=WAIT)
     page.wait_for_function(f"{FILMS}.length === 2 && {FILMS}[1].currentTime > 0", timeout=WAIT)
     tab.get_by_role("button", name="Pause", exact=True).click()
@@ -105,3 +105,33 @@ def test_nothing_of_a_film_is_cut_off(visit, film, size):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= size[0]
         assert box["y"] + box["height"] <= size[1]
+
+
+def drop_folder(person, folder):
+    """Drop a folder as the browser does it."""
+    devtools = person.context.new_cdp_session(person.page)
+    data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+
+
+def test_a_dropped_folder_is_restyled_saved_and_laid_out_on_a_contact_sheet(studio, visit, tmp_path):
+    (tmp_path / "walk" / "day 2").mkdir(parents=True)
+    for place, name in enumerate(("lake.png", "day 2/hill.png")):
+        media.write_image(tmp_path / "walk" / name, np.full((24, 32, 3), 60 + 90 * place, np.uint8))
+    (tmp_path / "walk" / "torn.jpg").write_bytes(b"<html>")
+    (tmp_path / "walk" / "notes.txt").write_text("not a picture")
+    person = visit()
+    drop_folder(person, tmp_path / "walk")
+    note = person.page.locator(".studio-asking")
+    note.get_by_text("1 of 3 files could not be opened:").wait_for(timeout=WAIT)
+    assert "torn.jpg" in note.locator("li").inner_text()
+    names = person.page.locator(".studio-photo .picture").evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+    assert names == ["hill.png", "lake.png"]
+    before = len(Gallery(studio.ctx.settings.pictures).items())
+    person.page.get_by_role("button", name="Save all").click()
+    note.get_by_text("2 of 2 photos are saved.").wait_for(timeout=WAIT)
+    with person.page.expect_download(timeout=WAIT) as download:
+        note.get_by_role("button", name="Contact sheet").click()
+    assert download.value.suggested_filename == "contact-sheet-2.jpg"
+    assert len(Gallery(studio.ctx.settings.pictures).items()) == before + 2

@@ -1,7 +1,7 @@
 /* What is kept in Restyle: photos in full quality, films in the list of jobs; of several it is told at the end what became of them. */
 (() => {
   "use strict";
-  const { h, emit, status, controls } = window.studio;
+  const { h, emit, status, controls, restyleWishes: { keyOf } } = window.studio;
 
   class Keeper {
     /** ask(name, photo): the answer of the server, or null with `why()` telling the reason; onOrder(photo): a film is in the list. */
@@ -9,14 +9,19 @@
       Object.assign(this, { ask, why, notice, onOrder });
     }
 
+    /** Keep one or several; of several those are left out that were kept before and have not been changed since. */
     async keep(list) {
       const made = [];
       const failed = [];
       for (const photo of list) {
         if (!photo.recipe.model.name || photo.saving) continue;
-        const answer = photo.film ? await this.order(photo) : await this.save(photo);
-        if (!answer) failed.push(`${photo.name}: ${this.why()}`);
-        else if (!photo.film) made.push(answer.id);
+        const key = keyOf(photo.recipe);
+        if (list.length === 1 || photo.kept?.key !== key) {
+          const answer = photo.film ? await this.order(photo) : await this.save(photo);
+          photo.kept = answer ? { key, id: answer.id } : null;
+        }
+        if (!photo.kept) failed.push(`${photo.name}: ${this.why()}`);
+        else if (!photo.film) made.push(photo.kept.id);
       }
       if (list.length > 1) this.report(list, made, failed);
     }

@@ -103,7 +103,9 @@
     }
 
     async showAnimations(photo, before, after) {
-      const images = await Promise.all([before, after].map((blob) => window.studio.decode(URL.createObjectURL(blob))));
+      this.pair.close();
+      this.pair.urls = [before, after].map((blob) => URL.createObjectURL(blob));
+      const images = await Promise.all(this.pair.urls.map((url) => window.studio.decode(url)));
       if (this.isWatching && this.photo === photo) this.show(photo, ...images);
       status(`${photo.name} before and after.`);
     }
@@ -158,7 +160,7 @@
     /** The range and help of steadiness are known when the session is there. */
     fill(bounds) {
       const { low, high, help, default: usual } = bounds["restyle.flicker"];
-      this.steadiness = controls.slider({ label: "Steadiness", help, low, high, step: 0.01, value: usual, reset: usual, onInput: (value) => this.wish({ flicker: value }, { isDone: false }), onCommit: () => this.commit() });
+      this.steadiness = controls.slider({ label: "Steadiness", help: `${help}. In the film, colours are held over each shot, so a frame may differ a little from its preview`, low, high, step: 0.01, value: usual, reset: usual, onInput: (value) => this.wish({ flicker: value }, { isDone: false }), onCommit: () => this.commit() });
       this.steady.replaceWith(this.steadiness.element);
     }
 
