@@ -22,6 +22,7 @@ from studio.recipe_film import Film
 from studio.recipe_film import Mapping as Entry
 from studio.recipe_paths import set_values
 from studio.timeline.live import LiveTimeline, Passage
+from studio.timeline.space import Space
 
 LONGEST_STEP = 1.0
 """Seconds: a pause that is longer counts as this much."""
@@ -40,7 +41,7 @@ class _Part:
 
     recipe: Recipe
     preset: Preset
-    generator: int
+    space: Space
 
 
 class Performance:
@@ -49,6 +50,7 @@ class Performance:
     def __init__(self) -> None:
         self._part: _Part | None = None
         self._timeline: LiveTimeline | None = None
+        self._space: Space | None = None
         self._passages: dict[str, Passage] = {}
         self._envelopes: dict[Key, LiveEnvelope] = {}
         self._keys: list[Key] = []
@@ -94,11 +96,13 @@ class Performance:
         return self._envelopes[key].take(heard.get((entry.feature, entry.envelope.clip), 0.0), seconds)
 
     def _made(self, recipe: Recipe, preset: Preset, G: LatentGenerator, places: Places | None) -> LiveTimeline:
-        part = _Part(recipe, preset, id(G))
+        if self._space is None or self._space.G is not G:
+            self._space = Space(G, places)
+        part = _Part(recipe, preset, self._space)
         if self._timeline is None or part != self._part:
             seconds = min(LONGEST, max(SHORTEST, STEPS_LAID_OUT / max(preset.speed, 0.01)))
             film = apply_preset(replace(recipe, film=Film(seconds=float(round(seconds)), loop=True)), preset, G.c_dim)
-            self._timeline = LiveTimeline(film, G, places=places, passages=self._passages)
+            self._timeline = LiveTimeline(film, self._space, passages=self._passages)
             self._part, self._keys = part, _keys(preset.matrix)
             used = set(_keys(self._timeline.film.matrix))
             self._moving = [number for number, key in enumerate(self._keys) if key in used]

@@ -19,6 +19,7 @@ from studio.recipe import Latent, Recipe, Truncation, View
 from studio.recipe_film import Envelope, Film, LatentKey, LatentLane, Mapping
 from studio.timeline import Timeline
 from studio.timeline.live import LiveTimeline
+from studio.timeline.space import Space
 
 RATE = 50
 RECIPE = Recipe(truncation=Truncation(psi=0.8), latent=Latent(x=3.0))
@@ -112,7 +113,7 @@ def test_played_at_a_films_rate_it_gives_the_films_frames(G, path):
     lane = LatentLane("latent", path, (LatentKey(0.0, RECIPE.latent),), speed=0.8)
     recipe = replace(RECIPE, film=Film(fps="10", seconds=4.0, loop=False, latents=(lane,), matrix=matrix))
     levels = [noise(40, seed) for seed in range(len(matrix))]
-    plan, live = Timeline(recipe, G, levels=levels), LiveTimeline(recipe, G)
+    plan, live = Timeline(recipe, G, levels=levels), LiveTimeline(recipe, Space(G))
     for frame in range(40):
         made = live.play([float(level[frame]) for level in levels], 0.1 if frame else 0.0)
         wanted = plan.still(frame)
@@ -128,7 +129,7 @@ def test_triggers_step_and_glide_as_in_a_film(G):
     recipe = replace(RECIPE, film=Film(fps="10", seconds=4.0, latents=(lane,), matrix=matrix))
     level = np.zeros(40, np.float32)
     level[[5, 9, 20, 21, 22, 30]] = 1
-    plan, live = Timeline(recipe, G, levels=[level]), LiveTimeline(recipe, G)
+    plan, live = Timeline(recipe, G, levels=[level]), LiveTimeline(recipe, Space(G))
     for frame in range(40):
         made = live.play([float(level[frame])], 0.1 if frame else 0.0)
         assert torch.allclose(recipe_to_ws(G, made), recipe_to_ws(G, plan.still(frame)), atol=1e-4), frame
@@ -168,6 +169,15 @@ def test_a_level_that_is_falling_goes_on_falling_when_its_amount_changes(G):
     player.play(RECIPE, preset(one), heard_by([one], 1.0), 0.0, G=G)
     player.play(RECIPE, preset(replace(one, amount=0.1)), {}, 0.5, G=G)
     assert player.levels[0] == pytest.approx(np.exp(-0.5))
+
+
+def test_another_generator_takes_over_in_the_middle(G):
+    other, player, chosen = ToyGenerator(c_dim=4), Performance(), find_preset("lucid")
+    player.play(RECIPE, chosen, {}, 0.0, G=G)
+    moved = player.play(RECIPE, chosen, {}, 1.0, G=other)
+    fresh = Performance()
+    fresh.play(RECIPE, chosen, {}, 0.0, G=other)
+    assert moved == fresh.play(RECIPE, chosen, {}, 1.0, G=other)
 
 
 def test_a_late_picture_and_a_long_pause_do_no_harm(G):

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from studio.errors import RecipeError
-from studio.latents import Places
-from studio.models.common import LatentGenerator
 from studio.recipe import Recipe
 from studio.recipe_film import Mapping
 from studio.timeline.plan import Timeline
+from studio.timeline.space import Space
 from studio.timeline.triggers import THRESHOLD
 from studio.timeline.ways import Way
 
@@ -40,23 +39,20 @@ class LiveTimeline(Timeline):
 
     Args:
         recipe: A recipe with a ``film``. Its length is that of the way through latent space; a loop goes on for ever.
-        G: The generator.
-        places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+        space: The latent space of the generator; one may serve many, so that a change of the recipe takes no time.
         passages: Where an earlier one had come, by target, when the recipe was changed while it plays; it is written to.
 
     Raises:
         RecipeError: As for :class:`Timeline`.
     """
 
-    def __init__(
-        self, recipe: Recipe, G: LatentGenerator, *, places: Places | None = None, passages: dict[str, Passage] | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, space: Space, *, passages: dict[str, Passage] | None = None) -> None:
         if recipe.film is None:
             raise RecipeError("This recipe is a picture, not a film. Give it a film first.")
         film = replace(recipe.film, fps="1")
         self._levels = tuple(np.zeros(film.count, np.float32) for _ in film.matrix)
         self._passages = {} if passages is None else passages
-        super().__init__(replace(recipe, film=film), G, levels=self._levels, places=places)
+        super().__init__(replace(recipe, film=film), space.G, levels=self._levels, space=space)
         self._ways = [replace(way, clock=np.zeros(self.count)) for way in self._ways]
 
     def play(self, levels: Sequence[float], seconds: float, *, pace: float = 1.0) -> Recipe:

@@ -67,6 +67,7 @@ class Timeline:
         levels: What is heard: one array ``[count]`` of 0..1 per entry of ``film.matrix`` (see ``studio.mapping.levels``);
             empty is silence.
         places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+        space: The latent space of ``G``, if it is at hand: what was found out about it is then not looked for again.
         distance: How different two styles ``[1, num_ws, w_dim]`` look, for lanes of constant speed; by default their distance in W.
 
     Raises:
@@ -80,6 +81,7 @@ class Timeline:
         *,
         levels: Sequence[Levels] = (),
         places: Places | None = None,
+        space: Space | None = None,
         distance: Distance | None = None,
     ) -> None:
         if recipe.film is None:
@@ -91,7 +93,7 @@ class Timeline:
         assert all(len(level) == self.count for level in levels), "one level per frame"
         self._base = replace(recipe, film=None)
         self._places = places
-        self._space = None if G is None else Space(G, places)
+        self._space = Space(G, places) if space is None and G is not None else space
         self._period = float(self.count / self.rate) if self.film.loop else None
         heard = list(zip(self.film.matrix, levels, strict=True)) if levels else []
         self._ways = make_ways(self._base, self.film, heard, self._space, distance)

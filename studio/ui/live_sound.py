@@ -156,6 +156,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, PresetRequest, save_preset),
         endpoint(ctx, PlayRequest, play),
         endpoint(ctx, Payload, listen),
+        endpoint(ctx, Payload, rest),
         endpoint(ctx, NameRequest, keep_still),
         endpoint(ctx, camera.FileRequest, camera.keep_recording),
     ]
@@ -240,6 +241,14 @@ def play(ctx: Context, session: Session, request: PlayRequest) -> Answer:
         stage.last, stage.size = recipe, side
         answer["still"] = stage.remember(recipe)
     return {**answer, "url": image_url(image), "ms": milliseconds, "device": engine.status().device}
+
+
+def rest(ctx: Context, session: Session, request: Payload) -> Answer:
+    """Let go of the model and of all that goes on; what was shown can still be kept."""
+    stage = _stage(session)
+    with stage.lock:
+        stage.begin("")
+    return {}
 
 
 def _moved(engine: Any, stage: Stage, request: PlayRequest, hands: dict[str, float], heard: dict[tuple[str, float], float]) -> Recipe:

@@ -95,6 +95,13 @@ def test_a_performance_goes_on_until_the_page_begins_another(ctx, session):
     assert played(ctx, session, slow, time=0.0, run="b")["levels"] == [0.0]
 
 
+def test_at_rest_the_model_is_let_go_and_what_was_shown_can_be_kept(ctx, session):
+    answer = played(ctx, session, preset(ZOOM), [("rms", 97, 1)])
+    live.rest(ctx, session, Payload(session.token))
+    assert live._stage(session).performance._space is None
+    assert live.keep_still(ctx, session, NameRequest(session.token, answer["still"]))["id"]
+
+
 def test_two_visitors_do_not_hear_each_other(ctx):
     first, second = ctx.sessions.open(), ctx.sessions.open()
     played(ctx, first, preset(ZOOM), [("rms", 97, 1)])

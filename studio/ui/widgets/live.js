@@ -131,6 +131,7 @@ async function begin() {
 /** End everything that runs and free the microphone; the last picture stays. */
 function stop(sentence = "") {
   const wasOn = loop.isRunning || ears.isOpen || starting;
+  if (loop.isRunning) call(server, "rest").catch(() => {});
   loop.stop();
   starting = false;
   endRecording();
@@ -354,6 +355,9 @@ function fillHands() {
       onInput: (next) => mix.weights.forEach((_, layer) => hands.set(`mixing.${i}.weights.${layer}`, next)),
     })),
   ];
+  const weights = Object.fromEntries(recipe.value.latent.classes);
+  const kinds = (model.facts?.classes || []).slice(0, 32).map((title, i) => value(`latent.classes.${i}`, title, { low: 0, high: 1, value: weights[i] || 0, reset: weights[i] || 0, help: `How much of ${title}` }));
+  if (kinds.length) parts.push(h("details", { class: "studio-details" }, h("summary", { text: "Kinds" }), kinds));
   handGroup.replaceChildren(handGroup.firstElementChild, ...parts.filter(Boolean));
   amountBox.replaceChildren(handSlider("amount", { label: "Amount", help: "How much the sound moves everything; 1 is as the lines say", low: 0, high: 2, value: state.amount, reset: 1, center: 1, onInput: (amount) => keep({ amount }) }));
 }
