@@ -21,6 +21,7 @@ from studio.training.settings import Settings
 from studio.training.state import RunFolder
 from studio.ui import train_words as words
 from studio.ui.context import Answer, Context, endpoint, image_url
+from studio.ui.facts import kind_of
 from studio.ui.payloads import ItemRequest, NameRequest, Payload, uploaded_file
 from studio.ui.session import Session
 from studio.ui.train_pictures import Gathering, Job, gather, look, read_path, recent
@@ -94,6 +95,7 @@ def overview(ctx: Context, session: Session, request: Payload) -> Answer:
         "families": words.families(),
         "runs": [_run_line(ctx, folder, settings) for folder, settings in readable],
         "recent": recent([settings for _, settings in readable]),
+        "starts": [{"name": entry.name, "family": entry.card.family} for entry in ctx.library.list() if kind_of(entry.card) == "generator"],
         "folder": str(home(ctx)),
     }
 

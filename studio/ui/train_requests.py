@@ -26,6 +26,7 @@ class PlanRequest(Payload):
         if family not in presets.FAMILIES:
             raise StudioError(f"{family} is no family that can be trained.")
         size = fields.integer("resolution", low=0, high=1024, default=0)
+        start_from = fields.text("start_from", default="") if family not in presets.TRANSLATORS else ""
         crop = fields.text("crop", default="smart")
         target = fields.text("target", longest=4096, default="")
         is_transparent = fields.flag("transparent") and family not in presets.TRANSLATORS
@@ -35,7 +36,8 @@ class PlanRequest(Payload):
             target=(target,) if target and family in presets.TRANSLATORS else (),
             name=fields.text("name", default="untitled"),
             minutes=fields.number("minutes", low=0.05, high=100_000, default=60.0),
-            resolution=size or None,
+            resolution=None if start_from else size or None,
+            start_from=start_from,
             crop=crop if crop in CROPS else None,
             img_channels=4 if is_transparent else 3,
             mirror=fields.flag("mirror", default=True),

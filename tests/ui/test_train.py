@@ -55,6 +55,19 @@ def written_run(ctx, name, ticks, **settings):
     return folder
 
 
+def test_a_run_may_start_from_an_installed_generator_whose_size_it_takes(ctx, session):
+    starts = train.overview(ctx, session, ask(Payload, session))["starts"]
+    installed = {entry.name: entry.card.family for entry in ctx.library.list()}
+    assert starts
+    assert all(installed[start["name"]] == start["family"] for start in starts)
+    assert not {start["family"] for start in starts} & {"resnet", "unet", "esrgan"}
+    plan = {"family": "stylegan2", "data": "/fruit", "resolution": 64}
+    tuned = ask(train.PlanRequest, session, **plan, start_from="pomona").settings
+    assert (tuned.start_from, tuned.resolution) == ("pomona", None)
+    assert ask(train.PlanRequest, session, **plan).settings.resolution == 64
+    assert ask(train.PlanRequest, session, **plan | {"family": "cyclegan"}, start_from="pomona").settings.start_from == ""
+
+
 def test_public_studios_have_no_train_tab():
     names = [tab.__name__ for tab in app._tabs(app.Settings(public=True))]
     assert "studio.ui.train" not in names

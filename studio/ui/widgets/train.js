@@ -1,9 +1,9 @@
 const { h, on, call, guarded, Refused, controls, status, drops, tabs, keys, dropped, trainRun } = window.studio;
 const root = element.querySelector(".studio-widget");
 const KEPT = "studio.train";
-const FIELDS = { data: "", target: "", family: "stylegan2", crop: "smart", mirror: true, minutes: 60, resolution: 64, film_rate: 1, transparent: false, name: "" };
+const FIELDS = { data: "", target: "", family: "stylegan2", crop: "smart", mirror: true, minutes: 60, resolution: 64, film_rate: 1, transparent: false, name: "", start_from: "", inception: "" };
 const form = { ...FIELDS, ...kept().form };
-const state = { families: [], runs: [], looked: {} };
+const state = { families: [], runs: [], starts: [], looked: {} };
 
 function kept() {
   try {
@@ -193,9 +193,16 @@ nameField.addEventListener("input", () => { form.name = nameField.value.trim(); 
 const labelled = (text, field, help) => field.setAttribute("aria-label", text) || controls.help(h("label", { class: "studio-field" }, h("span", { text }), field), help);
 const foretell = controls.button({ label: "Forecast", help: "Take a few steps on this computer and say what the minutes come to", onClick: () => forecast() });
 const promise = h("p", { class: "promise", "aria-live": "polite" });
+const startSelect = h("select", { class: "studio-text" });
+startSelect.addEventListener("change", () => { form.start_from = startSelect.value; store(); offerStarts(); });
+const inception = h("input", { type: "text", class: "studio-text", value: form.inception, placeholder: "Path of a file, if you have it", spellcheck: "false", autocomplete: "off" });
+inception.addEventListener("change", () => { form.inception = inception.value.trim(); store(); });
+const startField = labelled("Start from", startSelect, "A model that goes on learning from your pictures: far quicker than from nothing");
+const finer = h("details", { class: "studio-details" }, h("summary", { text: "More" }),
+  labelled("Inception file", inception, "The standard network for FID and KID (pt_inception-2015-12-05); without it the studio measures by its own means"));
 const stepFamily = controls.group("2  Family and minutes", labelled("Family", familySelect, "Which kind of network learns"), familyHelp,
   h("div", { class: "studio-row" }, labelled("Size", sizeSelect, "Side of the pictures it makes; twice the size takes four times the time"), controls.field("Minutes", minutes, "How long it trains; you can stop sooner or add more"),
-    labelled("Name", nameField, "What the model will be called")));
+    labelled("Name", nameField, "What the model will be called")), startField, finer);
 
 // ---- step 3: run --------------------------------------------------------------------------------------------------------
 const startButton = controls.button({ label: "Start training", kind: "primary", onClick: () => start() });
@@ -206,7 +213,7 @@ const runSelect = h("select", { class: "studio-text" });
 runSelect.addEventListener("change", () => choose(runSelect.value));
 const pick = h("div", { class: "studio-group train-pick" }, labelled("Run", runSelect, "Begin a new run, or look at an earlier one"));
 
-const plan = () => ({ ...form, name: form.name || "untitled", target: isTranslator() ? form.target : "", crop: isTranslator() ? "none" : form.crop });
+const plan = () => ({ ...form, name: form.name || "untitled", target: isTranslator() ? form.target : "", start_from: startSelect.value, crop: isTranslator() ? "none" : form.crop });
 
 /** Say what is still missing before a run can start. */
 function settle() {
@@ -226,7 +233,17 @@ function adapt() {
   sets.target.element.hidden = !entry.translates;
   crop.element.hidden = entry.translates;
   sizeSelect.value = String(form.resolution);
+  offerStarts();
   settle();
+}
+
+/** List the models that a run of this family can start from; the size is then the model's. */
+function offerStarts() {
+  const starts = state.starts.filter((start) => start.family === form.family.replace(/-r$/, ""));
+  startSelect.replaceChildren(h("option", { value: "", text: "Nothing" }), ...starts.map((start) => h("option", { value: start.name, text: start.name })));
+  startSelect.value = starts.some((start) => start.name === form.start_from) ? form.start_from : "";
+  startField.hidden = !starts.length;
+  sizeSelect.disabled = !!startSelect.value;
 }
 
 function lookAll() {
@@ -290,6 +307,8 @@ const refresh = inTurn(async () => {
   if (!answer) return;
   state.runs = answer.runs;
   state.families = answer.families;
+  state.starts = answer.starts;
+  offerStarts();
   const groups = [...new Set(answer.families.map((entry) => entry.group))];
   familySelect.replaceChildren(...groups.map((group) => h("optgroup", { label: group }, answer.families.filter((entry) => entry.group === group).map((entry) => h("option", { value: entry.name, text: entry.title })))));
   familySelect.value = family().name;
