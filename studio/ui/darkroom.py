@@ -148,7 +148,7 @@ class Darkroom:
         if isinstance(network, Translator):
             check_memory(network, photo.height, photo.width)
         pixels = photo.width * photo.height
-        expected = pixels * self._shelf.rates.get(key[2:], self._shelf.rates.get(key[2:3], 0.0))
+        expected = pixels * (self._shelf.rate(key[2:]) or self._shelf.rate(key[2:3]) or 0.0)
         job = Job(key, photo.id, lambda job: self._translate(engine, photo, recipe, job), expected=expected)
         with self._lock:
             self._drop(photo, lambda other: other.key[-1] == recipe.precision)
@@ -161,7 +161,7 @@ class Darkroom:
 
     def seconds(self, photo: Photo, recipe: Recipe) -> float | None:
         """Return how long this very work took on a photo of this size; None when it was never done."""
-        rate = self._shelf.rates.get(_key(photo, recipe)[2:])
+        rate = self._shelf.rate(_key(photo, recipe)[2:])
         return None if rate is None else rate * photo.width * photo.height
 
     def cancel(self, photo: Photo) -> None:
@@ -189,7 +189,8 @@ class Darkroom:
                 if job.result is not None:
                     self._shelf.put(job.key, job.result, job.result.nbytes)
                     rate = job.seconds / (job.result.shape[0] * job.result.shape[1])
-                    self._shelf.rates.update({job.key[2:3]: rate, job.key[2:]: rate})
+                    self._shelf.tell_rate(job.key[2:3], rate)
+                    self._shelf.tell_rate(job.key[2:], rate)
                 if self._jobs.get(job.key) is job:
                     del self._jobs[job.key]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,9 @@ from studio.restyle import CancelledError
 
 Key = tuple[str, ...]
 
+RUNS = 3
+MOST_RATES = 4096
+
 
 class Shelf:
     """Pixels at hand, the least used ones dropped when there are too many, and how long they took. Shared by all sessions."""
@@ -25,8 +28,19 @@ class Shelf:
         self._most = most_bytes
         self._things: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
-        self.rates: dict[Key, float] = {}
-        """Seconds per pixel, by the work and also by the model alone."""
+        self._rates: dict[Key, deque[float]] = {}
+
+    def tell_rate(self, key: Key, seconds_per_pixel: float) -> None:
+        """Take note of how long some kind of work took, per pixel."""
+        with self._lock:
+            self._rates.setdefault(key, deque(maxlen=RUNS)).append(seconds_per_pixel)
+            if len(self._rates) > MOST_RATES:
+                del self._rates[next(iter(self._rates))]
+
+    def rate(self, key: Key) -> float | None:
+        """Return how long some kind of work takes per pixel: the quickest of its last runs, since a first one also makes ready."""
+        with self._lock:
+            return min(self._rates[key]) if key in self._rates else None
 
     def get(self, key: Key) -> Any:
         """Return what was put there, or None."""

@@ -17,6 +17,7 @@ from studio.restyle import CancelledError, pack_mask
 from studio.ui import restyle, shell
 from studio.ui.context import recipe_to_page
 from studio.ui.darkroom import darkroom
+from studio.ui.darkroom_work import Shelf
 from studio.ui.payloads import Fields, ItemRequest, Payload, RecipeRequest, recipe_from
 
 
@@ -246,3 +247,13 @@ def test_stroke_size_runs_the_network_again_and_a_mask_does_not(ctx, session, mo
     for more in ({}, {"mask": mask}, {"keep_luminance": True}, {"texture_scale": 2.0}, {"texture_scale": 2.0, "mask": mask}):
         finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes(**more))
     assert len(calls) == 2
+
+
+def test_how_long_work_takes_is_the_quickest_of_its_last_runs():
+    shelf, key = Shelf(1), ("model", "work", "auto")
+    assert shelf.rate(key) is None
+    rates = []
+    for seconds in (9.0, 2.0, 3.0, 4.0, 5.0):
+        shelf.tell_rate(key, seconds)
+        rates.append(shelf.rate(key))
+    assert rates == [9.0, 2.0, 2.0, 2.0, 3.0] and shelf.rate(("model",)) is None

@@ -13,17 +13,23 @@
     async keep(list) {
       const made = [];
       const failed = [];
-      for (const photo of list) {
+      const isBatch = list.length > 1;
+      this.isStopped = false;
+      const words = (place) => `Saving ${place + 1} of ${list.length} …`;
+      if (isBatch) this.notice.show(words(0), { buttons: [controls.button({ label: "Stop", help: "Ends after the one in hand; Save all goes on there", onClick: () => { this.isStopped = true; } })] });
+      for (const [place, photo] of list.entries()) {
+        if (this.isStopped) break;
+        if (isBatch) this.notice.say(words(place));
         if (!photo.recipe.model.name || photo.saving) continue;
         const key = keyOf(photo.recipe);
-        if (list.length === 1 || photo.kept?.key !== key) {
+        if (!isBatch || photo.kept?.key !== key) {
           const answer = photo.film ? await this.order(photo) : await this.save(photo);
           photo.kept = answer ? { key, id: answer.id } : null;
         }
         if (!photo.kept) failed.push(`${photo.name}: ${this.why()}`);
         else if (!photo.film) made.push(photo.kept.id);
       }
-      if (list.length > 1) this.report(list, made, failed);
+      if (isBatch) this.report(list, made, failed);
     }
 
     async save(photo) {
@@ -48,7 +54,7 @@
     report(list, made, failed) {
       const films = list.filter((photo) => photo.film).length;
       const photos = list.length - films;
-      const words = [photos ? `${made.length} of ${photos} photos are saved.` : "", films ? "Films are in the job list." : "", failed.length ? `${failed.length} could not be made:` : ""];
+      const words = [this.isStopped ? "Stopped." : "", photos ? `${made.length} of ${photos} photos are saved.` : "", films && !this.isStopped ? "Films are in the job list." : "", failed.length ? `${failed.length} could not be made:` : ""];
       const sheet = controls.button({ label: "Contact sheet", icon: "download", help: "One picture with all that were saved", onClick: () => this.sheet(made) });
       this.notice.show(words.filter(Boolean).join(" "), { lines: failed, buttons: made.length > 1 ? [sheet] : [], kind: failed.length ? "error" : "info" });
     }

@@ -22,6 +22,11 @@
       status(words.replace(/:$/, "."), kind);
     }
 
+    /** Change the sentence alone. */
+    say(words) {
+      this.words.textContent = words;
+    }
+
     close() {
       this.element.hidden = true;
     }
