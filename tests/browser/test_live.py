@@ -265,6 +265,30 @@ def test_a_tone_is_heard_in_its_band_and_as_its_note(person):
         assert last["harmonic"] > last["percussive"]
 
 
+LEVELS = """([quiet, loud]) => {
+    const ears = new studio.Ears();
+    ears.perSecond = 94;
+    const say = (rms) => ears.hear(studio.Hearing.names.map((name) => (name === "rms" ? rms : 0)));
+    for (let hop = 0; hop < 400; hop += 1) say(quiet + (hop % 40 < 20 ? loud - quiet : 0) * (0.9 + 0.1 * Math.sin(hop)));
+    say(quiet);
+    const low = ears.level("rms");
+    say(loud);
+    const taken = ears.take([["rms", 97], ["onset", 97]]).map((one) => one[2]);
+    return [low, ears.level("rms"), ears.level("rms", 50), taken, ears.take([["onset", 97]])];
+}"""
+
+
+def test_levels_are_measured_against_what_was_heard_before_and_noise_stays_silence(person):
+    for quiet, loud in ((0.0, 0.02), (0.1, 0.9)):
+        low, high, half, (mean, onset), again = person.page.evaluate(LEVELS, [quiet, loud])
+        assert low == 0
+        assert high > 0.95
+        assert half == 1
+        assert 0.2 < mean < 0.8
+        assert (onset, again) == (0, [["onset", 97, 0]])
+    assert person.page.evaluate(LEVELS, [0.0, 0.0002])[1] < 0.1
+
+
 def test_clicks_twice_a_second_are_beats(person):
     beats = np.array(person.page.evaluate(CLICKS))
     wanted = 500 / 44100 + 0.5 * np.arange(12)
