@@ -88,7 +88,7 @@ class Clip:
     def frame(self, index: int) -> ImageArray:
         """Return one frame, ``[H, W, 3]``, on its own."""
         time, duration = self._times[index]
-        with closing(read_film(self.path, start=time + duration / 2)) as frames:  # type: ignore[type-var]
+        with closing(read_film(self.path, start=time + duration / 2, facts=self.facts)) as frames:  # type: ignore[type-var]
             found = next(iter(frames))
         return split(found.image)[0]
 
@@ -98,7 +98,7 @@ class Clip:
         return self.cuts[place - 1], self.cuts[place] if place < len(self.cuts) else self.count
 
     def _read(self) -> Iterator[FilmFrame]:
-        return read_film(self.path, start=self.start or None, end=self.end)
+        return read_film(self.path, start=self.start or None, end=self.end, facts=self.facts)
 
 
 def split(image: ImageArray) -> tuple[ImageArray, ImageArray | None]:
