@@ -24,6 +24,7 @@ from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 from studio.render import draw, opaque
 from studio.restyle import restyle
 from studio.ui.context import Context
+from studio.ui.facts import UPSCALER
 from studio.worker import Priority
 
 TRANSLATORS = ("resnet", "unet")
@@ -58,6 +59,9 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
     """
     if entry.card.family in TRANSLATORS:
         return translator_tile(ctx, entry)
+    if entry.card.family == UPSCALER:
+        engine: Any = ctx.engine
+        return _cached(entry, lambda: engine.take_turn(lambda: _enlarged(engine.load(entry.name).network), "exact", Priority.BATCH))
     recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), truncation=Truncation(psi=0.7))
     return _cached(entry, lambda: _seeds(lambda at: ctx.engine.preview(at, CARD, priority=Priority.BATCH), recipe))
 
@@ -87,11 +91,16 @@ def _tile_path(entry: Any) -> Path | None:
 def preview_of(network: Any) -> bytes:
     """Return a preview of a network that was just imported, as WebP: some seeds, or the sample picture restyled."""
     if isinstance(network, RRDBNet):
-        return media.encode_webp(_square(upscale(network, sample()[24:88, 64:128])), QUALITY)
+        return media.encode_webp(_enlarged(network), QUALITY)
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
     recipe = Recipe(truncation=Truncation(psi=0.7))
     return media.encode_webp(_seeds(lambda at: opaque(draw(network, at)), recipe), QUALITY)
+
+
+def _enlarged(network: RRDBNet) -> ImageArray:
+    """Enlarge a piece of the sample picture."""
+    return _square(upscale(network, np.ascontiguousarray(sample()[96:160, 64:128])))
 
 
 def _seeds(make: Callable[[Recipe], ImageArray], recipe: Recipe) -> ImageArray:

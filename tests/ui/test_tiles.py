@@ -1,7 +1,9 @@
 """The previews of models."""
 
 import numpy as np
+from upscalers import tiny
 
+from studio.media import read_image
 from studio.recipe import Recipe
 from studio.ui import tiles
 
@@ -29,3 +31,8 @@ def test_a_slow_network_is_asked_for_one_seed_only(monkeypatch):
 
 def test_the_sample_picture_is_always_the_same():
     assert np.array_equal(tiles.sample(), tiles.sample())
+
+
+def test_an_upscaler_shows_a_piece_of_the_sample_picture_enlarged():
+    shown = read_image(tiles.preview_of(tiny()))
+    assert (shown.width, shown.height) == (tiles.CARD, tiles.CARD)
