@@ -67,9 +67,9 @@ def tell_film(ctx: Context, session: Session, request: FilmRequest) -> Answer:
 
 
 def order_film(ctx: Context, session: Session, request: FilmRequest) -> Answer:
-    """Put a film into the list of jobs; the result goes to the gallery."""
+    """Put a film, or a part of it to try, into the list of jobs; the result goes to the gallery. Its own wishes stay as they are."""
     photo = _film(ctx, session, request.id)
-    recipe = darkroom(ctx, session).adopt(photo, own_recipe(ctx, photo, request.recipe))
+    recipe = own_recipe(ctx, photo, request.recipe)
     facts, options = photo.film, recipe.restyle or Restyle()
     assert facts is not None
     begin, length = check_range(ctx, facts, options)

@@ -92,6 +92,8 @@ def test_a_mixed_drop_takes_what_it_can_and_names_what_it_cannot(visit, film, tm
     note.get_by_text("1 of 3 files could not be opened:").wait_for(timeout=WAIT)
     assert "torn.mp4" in note.locator("li").inner_text()
     assert person.page.locator(".studio-photo").count() == 2
+    person.page.get_by_role("button", name="Try 2 s").click()
+    person.page.get_by_role("radio", name="Finished film").wait_for(timeout=WAIT)
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])

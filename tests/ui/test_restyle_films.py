@@ -160,6 +160,7 @@ def test_a_restyled_film_goes_to_the_gallery_with_its_recipe_and_brings_its_film
     assert made.recipe.restyle == Restyle("walk.mp4", sha256, flicker=0.5, start=0.25, end=0.75)
     (known,) = restyle.desk(ctx, session, ask(Payload, session))["photos"]
     assert [(order["start"], order["seconds"]) for order in known["film"]["orders"]] == [(0.25, 0.5)]
+    assert recipe_from(known["recipe"]).restyle.start == 0, "a part that is tried is not the film's own range"
     again = ctx.settings.uploads / item.path.name
     again.write_bytes(item.path.read_bytes())
     found = drop(ctx, session, again)

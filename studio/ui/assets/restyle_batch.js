@@ -41,8 +41,9 @@
       return answer;
     }
 
-    async order(photo) {
-      const answer = await this.ask("order_film", photo);
+    /** Put a film into the list; wishes: other than its own, for a part that is tried. */
+    async order(photo, wishes = {}) {
+      const answer = await this.ask("order_film", photo, wishes);
       if (!answer) return null;
       photo.film.orders = answer.orders;
       status(answer.say);

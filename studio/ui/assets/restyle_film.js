@@ -4,14 +4,16 @@
   "use strict";
   const { h, on, emit, call, guarded, latestWins, controls, status, tabs, fetchParts, FilmPair } = window.studio;
   const ACTIVE = ["running", "waiting", "paused"];
+  const TRIED = 2;
   const shape = (path) => h("svg", { viewBox: "0 0 20 20", width: "18", height: "18", "aria-hidden": "true", class: "studio-icon" }, h("path", { d: path, fill: "currentColor" }));
   const facts = (lines) => lines.map(([what, value]) => h("div", {}, h("dt", { text: what }), h("dd", { text: value })));
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, "0")}`;
 
   class FilmDesk {
-    /** wish, commit: as of the board; onFrame(frame, isDone): another moment; onBack(): the finished film is no longer looked at. */
-    constructor({ viewer, server, wish, commit, onFrame, onBack }) {
-      Object.assign(this, { viewer, server, wish, commit, onFrame, onBack, photo: null, mode: "frame" });
+    /** wish, commit: as of the board; onFrame(frame, isDone): another moment; onBack(): the finished film is no longer looked at;
+     * onTry(photo, wishes): a part is to be made. */
+    constructor({ viewer, server, wish, commit, onFrame, onBack, onTry }) {
+      Object.assign(this, { viewer, server, wish, commit, onFrame, onBack, onTry, photo: null, mode: "frame" });
       this.pair = new FilmPair({ onTime: (time) => this.showTime(time), onState: (isPlaying) => this.showPlay(isPlaying) });
       this.tell = latestWins((photo) => this.ask(photo));
       this.buildLine();
@@ -144,6 +146,7 @@
         button("From here", "The film begins with the frame that is shown", () => this.here("start")),
         button("To here", "The film ends with the frame that is shown", () => this.here("end")),
         button("All of it", "The whole film", () => ({ start: 0, end: this.photo.film.most && this.photo.film.most < this.photo.film.seconds ? this.photo.film.most : null })),
+        controls.button({ label: `Try ${TRIED} s`, help: "Makes two seconds from the frame that is shown, to see how steady they are", kind: "small", onClick: () => this.tryIt() }),
       ];
       this.jobWords = h("span", { class: "film-job-words" });
       this.bar = h("div", { class: "studio-progress", role: "progressbar", "aria-label": "Progress of the film", "data-known": "1" }, h("i"));
@@ -179,6 +182,12 @@
       const end = (frame + 1) / film.rate;
       if (name === "start") return { start, end: restyle.end !== null && restyle.end <= start ? null : restyle.end };
       return { end, start: restyle.start >= end ? 0 : restyle.start };
+    }
+
+    tryIt() {
+      const { film, frame } = this.photo;
+      const start = Number(Math.max(0, Math.min(frame / film.rate, film.seconds - TRIED)).toFixed(6));
+      this.onTry(this.photo, { start, end: start + TRIED < film.seconds ? Number((start + TRIED).toFixed(6)) : null });
     }
 
     /** Show a film (or nothing: null). */

@@ -247,7 +247,8 @@ function sameForAll() {
 
 /** What the keeper asks of the server: full quality of a photo, which takes a while, a film for the list of jobs, a sheet. */
 async function askToKeep(name, photo, payload = {}) {
-  if (name !== "save") return attempt(() => call(server, name, photo ? { id: photo.id, recipe: clone(photo.recipe) } : payload));
+  if (name === "sheet") return attempt(() => call(server, name, payload));
+  if (name === "order_film") return attempt(() => call(server, name, { id: photo.id, recipe: { ...clone(photo.recipe), restyle: { ...clone(photo.recipe.restyle), ...payload } } }));
   Object.assign(photo, { saving: true, share: null, left: 0 });
   setTimeout(showBusy, 210);
   const answer = await poll("save", photo, { recipe: clone(photo.recipe) }, () => true);
@@ -398,7 +399,7 @@ const amount = controls.group("Amount");
 const more = controls.group("Strokes and styles");
 const where = controls.group("Where");
 const aboutGroup = controls.group("Photo", about);
-const film = new FilmDesk({ viewer, server, wish, commit, onFrame: seek, onBack: () => { show(current()); develop(current()); } });
+const film = new FilmDesk({ viewer, server, wish, commit, onFrame: seek, onBack: () => { show(current()); develop(current()); }, onTry: (photo, part) => keeper.order(photo, part) });
 const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, problem), amount, more, where, aboutGroup));
 
 const undoButton = controls.button({ label: "Undo", icon: "undo", iconOnly: true, kind: "quiet", key: "Z", onClick: () => travel("past", "future", "undo") });
