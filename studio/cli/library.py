@@ -29,7 +29,7 @@ def make_library() -> Library:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="StyleGAN2/3 .pkl, rosinality .pt, CycleGAN, pix2pix or CUT .pth, safetensors.")],
+    file: Annotated[Path, typer.Argument(help="StyleGAN2/3 .pkl, rosinality .pt, CycleGAN, pix2pix, CUT or ESRGAN .pth, safetensors.")],
     name: Annotated[str | None, typer.Option("--name", help="What to call it; left out: the name of the file.")] = None,
 ) -> None:
     """Bring in a model file. Nothing in it is executed.

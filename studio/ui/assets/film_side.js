@@ -105,8 +105,14 @@
       return [h("div", { class: "film-sound coming", role: "listitem" }, h("div", { class: "film-sound-name" }, h("b", { text: work.name, title: work.name }), words), stop, line), line, words];
     }
     const early = [];
+    const waits = h("p", { class: "studio-quiet", hidden: true });
+    const showEarly = () => {
+      waits.hidden = !early.length;
+      waits.textContent = `${early.map((ref) => ref.name).join(", ")}: here, and joins the film that you make.`;
+    };
     on("film", ({ recipe: value }) => {
       if (value && early.length) queueMicrotask(() => film.edit((next) => { next.sounds.push(...early.splice(0)); }));
+      queueMicrotask(showEarly);
     });
 
     let shown = "";
@@ -123,6 +129,7 @@
     on("film-sound", ({ sound, tempo, duration }) => {
       if (!film.value) {
         if (!early.some((ref) => ref.sha256 === sound.sha256)) early.push(sound);
+        showEarly();
         return status(`${sound.name} is here and joins the film that you make: choose pictures, then Make a film.`);
       }
       const known = film.value.film.sounds.findIndex((ref) => ref.sha256 === sound.sha256);
@@ -130,7 +137,7 @@
       film.edit((value) => { value.sounds.push(sound); });
       return status(`${sound.name}: ${duration.toFixed(1)} s${tempo ? `, ${Math.round(tempo)} beats per minute` : ""}. Choose a preset to let it move the film.`);
     });
-    return controls.group("Sound", list, coming, h("div", { class: "film-buttons" }, choose, chooser, fit));
+    return controls.group("Sound", list, coming, waits, h("div", { class: "film-buttons" }, choose, chooser, fit));
   }
 
   /** Make a film longer or shorter; its keyframes keep their share of the time. */
