@@ -42,6 +42,11 @@ class Shelf:
         with self._lock:
             return min(self._rates[key]) if key in self._rates else None
 
+    def runs(self, key: Key) -> int:
+        """Return how many runs of some kind of work are remembered."""
+        with self._lock:
+            return len(self._rates.get(key, ()))
+
     def get(self, key: Key) -> Any:
         """Return what was put there, or None."""
         with self._lock:

@@ -47,7 +47,10 @@ def frame(ctx: Context, session: Session, request: FrameRequest) -> Answer:
 
 
 def tell_film(ctx: Context, session: Session, request: FilmRequest) -> Answer:
-    """Say what restyling a film will take with these wishes, before anything is begun; ``refused`` says why it cannot be."""
+    """Say what restyling a film will take with these wishes, before anything is begun; ``refused`` says why it cannot be.
+
+    ``again`` says that it will be known better in a moment.
+    """
     photo = _film(ctx, session, request.id)
     recipe = own_recipe(ctx, photo, request.recipe)
     facts, options = photo.film, recipe.restyle or Restyle()
@@ -63,7 +66,8 @@ def tell_film(ctx: Context, session: Session, request: FilmRequest) -> Answer:
     free = shutil.disk_usage(_disk(ctx)).free
     if found.disk_bytes > free:
         notes.append("There is not enough room on the disk for its frames: choose a shorter range, or free some.")
-    return {"lines": _lines(found, once is not None, free), "notes": [note for note in notes if note], "refused": ""}
+    again = darkroom(ctx, session).measure(ctx.engine, photo.at(photo.frame), recipe)
+    return {"lines": _lines(found, once is not None, free), "notes": [note for note in notes if note], "refused": "", "again": again}
 
 
 def order_film(ctx: Context, session: Session, request: FilmRequest) -> Answer:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import numpy as np
 import pytest
@@ -136,6 +137,20 @@ def test_the_estimate_is_there_before_the_start_and_its_time_once_a_frame_was_dr
     after = told(ctx, session, film, start=0.25, end=0.75)
     assert (after["Frames"], after["refused"]) == ("6", "") and after["Time"].startswith("about ")
     assert "not after" in told(ctx, session, film, start=0.5, end=0.25)["refused"]
+
+
+def test_the_time_is_measured_again_because_a_first_run_also_makes_ready(ctx, session, monkeypatch):
+    film = drop(ctx, session, film_file(ctx))["photo"]
+    calls, real = [], ctx.engine.restyle
+    monkeypatch.setattr(ctx.engine, "restyle", lambda *args, **options: (calls.append(1), real(*args, **options))[1])
+    assert not told(ctx, session, film)["again"], "nothing was drawn yet"
+    developed(ctx, session, id=film["id"], recipe=wishes(), frame=5)
+    answers = [told(ctx, session, film)["again"]]
+    until = time.monotonic() + 120
+    while answers[-1] and time.monotonic() < until:
+        time.sleep(0.02)
+        answers.append(told(ctx, session, film)["again"])
+    assert answers[0] and not answers[-1] and len(calls) == 2
 
 
 def test_a_film_whose_frames_do_not_fit_on_the_disk_is_said_before_the_start(ctx, session, monkeypatch):

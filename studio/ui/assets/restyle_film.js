@@ -5,6 +5,7 @@
   const { h, on, emit, call, guarded, latestWins, controls, status, tabs, fetchParts, FilmPair } = window.studio;
   const ACTIVE = ["running", "waiting", "paused"];
   const TRIED = 2;
+  const AGAIN = 1000;
   const shape = (path) => h("svg", { viewBox: "0 0 20 20", width: "18", height: "18", "aria-hidden": "true", class: "studio-icon" }, h("path", { d: path, fill: "currentColor" }));
   const facts = (lines) => lines.map(([what, value]) => h("div", {}, h("dt", { text: what }), h("dd", { text: value })));
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, "0")}`;
@@ -232,6 +233,8 @@
       this.notes.hidden = !answer.notes.length;
       this.refused.textContent = answer.refused;
       this.refused.hidden = !answer.refused;
+      clearTimeout(this.asking);
+      if (answer.again) this.asking = setTimeout(() => this.tell(photo), AGAIN);
     }
 
     /** Follow the list of jobs: the newest order of each film, and its newest result. */
