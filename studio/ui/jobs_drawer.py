@@ -18,6 +18,7 @@ from studio.media import FilmFormat, available_kinds
 from studio.media.fitting import FIT_MODES
 from studio.recipe import MAX_FILM_JSON_BYTES, Recipe
 from studio.ui.context import Answer, Context, endpoint
+from studio.ui.media_parts import PartRequest, part
 from studio.ui.payloads import Fields, ItemRequest, Payload, data_url
 from studio.ui.session import Session
 from studio.ui.settings import Settings
@@ -76,6 +77,7 @@ def build(ctx: Context) -> gr.HTML:
     functions = [
         endpoint(ctx, Payload, jobs),
         endpoint(ctx, ItemRequest, job_picture),
+        endpoint(ctx, PartRequest, job_part),
         endpoint(ctx, JobRequest, change_job),
         endpoint(ctx, Payload, clear_jobs),
     ]
@@ -145,6 +147,14 @@ def job_picture(ctx: Context, session: Session, request: ItemRequest) -> Answer:
     return {"url": data_url(path.read_bytes(), "image/webp") if path else None}
 
 
+def job_part(ctx: Context, session: Session, request: PartRequest) -> Answer:
+    """Give a part of a finished file that the Gallery does not show: frames in a zip."""
+    job = _mine(ctx, session, request.id)
+    if job.result is None or job.state != "done":
+        raise StudioError("This film is not finished.")
+    return part(job.result, request.offset)
+
+
 def change_job(ctx: Context, session: Session, request: JobRequest) -> Answer:
     """Pause, go on, cancel, forget a film, or give it another turn."""
     queue, job = queue_of(ctx), _mine(ctx, session, request.id)
@@ -183,6 +193,7 @@ def _entry(queue: JobQueue, job: Job, order: list[str]) -> Answer:
         "share": job.share if job.phase != "encoding" or job.state == "done" else 1.0,
         "note": job.error or job.note,
         "item": job.item,
+        "file": job.result.name if job.result is not None and job.result.suffix == ".zip" else "",
         "place": order.index(job.id) if job.id in order else -1,
         "waiting": len(order),
         "stamp": path.stat().st_mtime_ns // 10**6 if path is not None and path.exists() else 0,

@@ -20,6 +20,7 @@ MIME = {
     ".webp": "image/webp",
     ".apng": "image/apng",
     ".png": "image/png",
+    ".zip": "application/zip",
     ".mp3": "audio/mpeg",
     ".wav": "audio/wav",
     ".flac": "audio/flac",

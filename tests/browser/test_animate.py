@@ -257,6 +257,27 @@ def test_a_film_and_its_job_survive_a_reload_and_its_file_brings_it_back(visit, 
     assert page.evaluate("studio.film.value.film.latents[0].keys.length") == 4
 
 
+def test_frames_in_a_zip_are_fetched_from_the_list_and_carry_their_recipe(visit, tmp_path):
+    person = visit()
+    page = person.page
+    page.evaluate("studio.tabs.show('animate')")
+    page.get_by_role("button", name="Four at random").click(timeout=WAIT)
+    person.wait_say("A film through 4 pictures.")
+    shorten(page, "0.3")
+    page.get_by_label("Format", exact=True).select_option("png")
+    page.get_by_role("group", name="Film", exact=True).locator("summary", has_text="More").click()
+    page.get_by_label("Enlarge with").wait_for()
+    assert page.get_by_label("Quality", exact=True).is_hidden()
+    page.get_by_role("button", name="Render").click()
+    job = page.locator(done_job("waves, 0.3 s"))
+    with page.expect_download(timeout=WAIT) as fetched:
+        job.get_by_role("button", name="Download").click(timeout=WAIT)
+    assert job.get_by_role("button", name="Show in Gallery").is_hidden()
+    fetched.value.save_as(tmp_path / "frames.zip")
+    found = inspect_media(tmp_path / "frames.zip")
+    assert (found.format, found.recipe.film.seconds) == ("ZIP", 0.3)
+
+
 @pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
 def test_nothing_of_a_film_scrolls_sideways(visit, size):
     page = visit(viewport={"width": size[0], "height": size[1]}).page

@@ -73,6 +73,7 @@ function makeRow(id) {
   const act = (action, label, icon) => controls.button({ label, icon, iconOnly: !!icon, kind: "quiet small", onClick: () => change(id, action) });
   const parts = {
     pause: act("pause", "Pause"), resume: act("resume", "Go on"), cancel: act("cancel", "Cancel"), earlier: act("earlier", "Earlier"), later: act("later", "Later"),
+    save: controls.button({ label: "Download", icon: "download", kind: "quiet small", onClick: () => save(rows.get(id).job) }),
     look: controls.button({ label: "Show in Gallery", kind: "quiet small", onClick: () => look(rows.get(id).job.item) }), remove: act("remove", "Remove from the list", "close"),
   };
   const box = h("li", { class: "film-job" }, image, h("div", { class: "film-job-body" }, title, words, bar, h("div", { class: "film-buttons" }, Object.values(parts))));
@@ -90,14 +91,14 @@ function fill(row, job) {
   row.bar.setAttribute("aria-valuenow", String(Math.round(job.share * 100)));
   row.bar.hidden = !!WORDS[job.state];
   const can = { pause: ACTIVE.includes(job.state), resume: ["paused", "failed", "cancelled"].includes(job.state), cancel: [...ACTIVE, "paused"].includes(job.state),
-    earlier: job.place > 0, later: job.place >= 0 && job.place < job.waiting - 1, look: job.state === "done" && !!job.item, remove: !!WORDS[job.state] };
+    earlier: job.place > 0, later: job.place >= 0 && job.place < job.waiting - 1, look: job.state === "done" && !!job.item && !job.file, save: job.state === "done" && !!job.file, remove: !!WORDS[job.state] };
   for (const [name, part] of Object.entries(row.parts)) part.hidden = !can[name];
   if (job.stamp && job.stamp !== row.stamp && !drawer.hidden) fetchPicture(row, job);
   const before = known.get(job.id);
   known.set(job.id, job.state);
   if (!before || before === job.state) return;
   if (job.state === "done") {
-    status(`${job.title} is done. It is in the Gallery.`);
+    status(`${job.title} is done. ${job.file ? "Download it here." : "It is in the Gallery."}`);
     emit("gallery");
   } else if (job.state === "failed") status(job.note, "error");
 }
@@ -115,6 +116,17 @@ function change(id, action) {
   const place = action === "earlier" ? job.place - 1 : action === "later" ? job.place + 1 : 0;
   const wanted = action === "earlier" || action === "later" ? "move" : action;
   return take(guarded(() => call(server, "change_job", { id, action: wanted, place })));
+}
+
+/** Frames in a zip are no picture of the Gallery: the file goes to the downloads. */
+async function save(job) {
+  status(`Fetching ${job.file} …`);
+  const blob = await guarded(() => window.studio.fetchParts(server, "job_part", job.id));
+  if (!blob) return;
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: job.file }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+  status(`${job.file} goes to your downloads.`);
 }
 
 async function look(item) {
