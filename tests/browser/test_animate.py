@@ -187,7 +187,7 @@ def test_a_sound_is_taken_in_moves_the_film_and_is_heard_in_the_result(visit, st
     page.get_by_role("tab", name="Animate").click()
     page.wait_for_selector("#studio-animate .studio-widget[data-ready]", timeout=WAIT)
     person.drop(write_clicks(tmp_path / "clicks.wav"))
-    page.wait_for_function("document.getElementById('studio-status').textContent.includes('joins the film')", timeout=WAIT)
+    page.wait_for_function("document.getElementById('studio-status').textContent.includes('joins the film')", timeout=3 * WAIT)
     page.get_by_text("clicks.wav: here, and joins the film that you make.").wait_for()
     page.get_by_role("button", name="Four at random").click()
     page.wait_for_function("studio.film.facts.sounds.length === 1", timeout=WAIT)

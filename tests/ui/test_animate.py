@@ -132,7 +132,7 @@ def bring(ctx, session, file):
     upload = shutil.copy(file, lot / file.name)
     answer = animate.open_file(ctx, session, ask(FileRequest, session, path=str(upload), name=file.name))
     work = animate.reel_of(session).listening[answer["listening"]]
-    assert work.ended.wait(60)
+    assert work.ended.wait(200)
     return animate.listen_state(ctx, session, ask(ItemRequest, session, id=answer["listening"], on=True))
 
 
@@ -164,7 +164,7 @@ def test_listening_waits_for_its_turn_and_can_be_stopped_meanwhile(tone):
     work.start(lambda: pytest.fail("it was stopped"))
     assert work.state()["done"] is False
     work.stopped.set()
-    assert work.ended.wait(30)
+    assert work.ended.wait(100)
     assert work.state()["refused"].startswith("Stopped")
     assert not tone.exists()
     assert turns.acquire(blocking=False) is False
