@@ -207,6 +207,13 @@ def test_a_sound_is_taken_in_moves_the_film_and_is_heard_in_the_result(visit, st
     page.get_by_role("button", name="Render").click()
     page.locator(done_job("waves, 1.5 s, clicks")).get_by_role("button", name="Show in Gallery").click(timeout=WAIT)
     assert plays(page) == pytest.approx(1.5, abs=0.05)
+    with page.expect_download() as fetched:
+        page.get_by_role("button", name="Download").click()
+    fetched.value.save_as(tmp_path / "film.mp4")
+    assert probe_film(tmp_path / "film.mp4").frames == 45
+    with page.expect_download() as fetched:
+        page.locator(".studio-look").get_by_role("button", name="Contact sheet").click()
+    assert fetched.value.suggested_filename.endswith("-sheet.jpg")
     facts = [probe_film(file) for file in studio.ctx.settings.pictures.glob("*.mp4")]
     found = next(each for each in facts if each.frames == 45)
     assert float(found.sound.duration) == pytest.approx(1.5, abs=0.05)

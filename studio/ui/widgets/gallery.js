@@ -189,11 +189,20 @@ async function mixThem() {
 async function save(path, payload) {
   const answer = await guarded(() => call(server, path, payload));
   if (!answer) return;
-  const file = await (await fetch(answer.url)).blob();
-  const url = URL.createObjectURL(file);
-  h("a", { href: url, download: answer.name }).click();
+  hand(await (await fetch(answer.url)).blob(), answer.name);
+}
+
+/** A film comes part by part, however long it is. */
+async function saveFilm(item) {
+  const blob = await guarded(() => fetchParts(server, "film_part", item.id));
+  if (blob) hand(blob, item.name);
+}
+
+function hand(blob, name) {
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60000);
-  status(`${answer.name} goes to your downloads.`);
+  status(`${name} goes to your downloads.`);
 }
 
 let lastTrashed = [];
@@ -228,14 +237,15 @@ const tagList = h("div", { class: "studio-sources", role: "list", "aria-label": 
 const tagInput = h("input", { type: "text", class: "studio-text", maxlength: "40", "aria-label": "New tag", placeholder: "add a tag" });
 const starShown = controls.button({ label: "Star", icon: "star", help: "Stars find it again: S", onClick: () => shown && setStar(shown, !shown.starred) });
 const returnButton = controls.button({ label: "Return to this", kind: "primary", help: "Every control goes where it was for this picture", onClick: () => goTo(shown.id) });
+const bareCopy = controls.button({ label: "Without recipe", help: "A copy that says it was made by a network, but not how", onClick: () => save("download", { id: shown.id, on: false }) });
 const filmSheet = controls.button({ label: "Contact sheet", icon: "grid", help: "Pictures from all over the film on one sheet", onClick: () => save("sheet", { ids: [shown.id] }) });
 const dialog = h("dialog", { class: "studio-dialog studio-look", "aria-labelledby": title.id },
   h("div", { class: "studio-look-picture" }, large, playing),
   h("div", { class: "studio-look-side" }, h("div", { class: "studio-look-head" }, title, controls.button({ label: "Close", kind: "quiet", icon: "close", iconOnly: true, key: "Esc", onClick: () => dialog.close() })),
     lines, h("div", { class: "studio-tags" }, tagList, tagInput),
     h("div", { class: "studio-look-actions" }, returnButton, starShown,
-      controls.button({ label: "Download", icon: "download", help: "The file as it is, with its recipe", onClick: () => save("download", { id: shown.id, on: true }) }),
-      filmSheet, controls.button({ label: "Without recipe", help: "A copy that says it was made by a network, but not how", onClick: () => save("download", { id: shown.id, on: false }) }),
+      controls.button({ label: "Download", icon: "download", help: "The file as it is, with its recipe", onClick: () => (shown.seconds ? saveFilm(shown) : save("download", { id: shown.id, on: true })) }),
+      filmSheet, bareCopy,
       controls.button({ label: "Remove", icon: "trash", help: "Goes to the trash; undo brings it back", onClick: () => removeItems([shown.id]) }))));
 
 async function open(item) {
@@ -250,6 +260,7 @@ async function open(item) {
   lines.replaceChildren(...answer.lines.map(([what, value]) => h("div", {}, h("dt", { text: what }), h("dd", { text: value }))));
   returnButton.disabled = !answer.recipe;
   filmSheet.hidden = !item.seconds;
+  bareCopy.hidden = !!item.seconds;
   starShown.setAttribute("aria-pressed", String(item.starred));
   showTags(item);
   if (!dialog.open) dialog.showModal();
