@@ -50,12 +50,21 @@ def test_a_malicious_checkpoint_shows_its_sentence_and_nothing_else_happens(stud
     assert not list(studio.ctx.settings.uploads.rglob("*.pkl"))
 
 
+REMEMBER = """() => {
+  window.said = [];
+  const status = document.getElementById("studio-status");
+  new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true, characterData: true, subtree: true });
+}"""
+"""Keep every status, however soon another takes its place."""
+
+
 def test_an_imported_generator_opens_in_explore(visit, shared_fixtures):
     person = visit(settle=False)
+    person.page.evaluate(REMEMBER)
     person.drop(shared_fixtures / "sg2ada_classes_32.pkl")
     card = person.page.locator(".studio-card[data-name=sg2ada_classes_32]")
     card.wait_for(timeout=WAIT)
-    person.page.wait_for_function("document.getElementById('studio-status').textContent.includes('4 kinds')", timeout=WAIT)
+    person.page.wait_for_function("said.some((words) => words.includes('4 kinds'))", timeout=WAIT)
     card.get_by_role("button", name="Open").click()
     person.settled()
     assert person.recipe()["model"]["name"] == "sg2ada_classes_32"
