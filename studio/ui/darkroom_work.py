@@ -100,6 +100,11 @@ class Job:
         self.reported = share
 
     @property
+    def is_dropped(self) -> bool:
+        """Whether it ended with neither result nor error, because nobody waited for it any more."""
+        return self.done.is_set() and self.result is None and self.error is None
+
+    @property
     def share(self) -> float | None:
         """Return how much is done, 0 to 1: as the work says, else as far as one can tell from earlier work; None when one cannot."""
         if not self.started or not (self.reported or self.expected):

@@ -145,7 +145,7 @@ def develop(ctx: Context, session: Session, request: PhotoRequest) -> Answer:
     photo.frame = photo.at(request.frame).frame
     photo = photo.at(request.frame)
     job = room.job(ctx.engine, photo, recipe)
-    if not job.done.wait(PATIENCE):
+    if not job.done.wait(PATIENCE) or job.is_dropped:  # dropped for other wishes, which may have overtaken these: asked again if wanted
         return {"pending": True, "share": job.share, "left": job.left}
     image = room.finish(photo, recipe, outcome(job))
     small = jpeg(media.thumbnail(_flat(image), ROW))

@@ -239,6 +239,33 @@ def test_cancel_stops_what_is_being_computed_and_what_comes_next_begins(ctx, ses
     assert ended == ["photo-to-ink"]
 
 
+def test_wishes_that_an_older_request_overtakes_are_asked_for_again_and_come(ctx, session, monkeypatch):
+    photo = drop(ctx, session, photo_file(ctx))["photo"]
+    started, answers = threading.Event(), []
+    real = ctx.engine.restyle
+
+    def once(recipe, image, alpha=None, *, should_stop=None, **options):
+        if recipe.model.name == "photo-to-ink" and not started.is_set():
+            started.set()
+            while not should_stop():
+                time.sleep(0.005)
+            raise CancelledError("Cancelled.")
+        return real(recipe, image, alpha, should_stop=should_stop, **options)
+
+    def newest():
+        answers.append(restyle.develop(ctx, session, ask(restyle.PhotoRequest, session, id=photo["id"], recipe=wishes())))
+
+    monkeypatch.setattr(restyle, "PATIENCE", 60.0)
+    monkeypatch.setattr(ctx.engine, "restyle", once)
+    waiting = threading.Thread(target=newest)
+    waiting.start()
+    assert started.wait(10)
+    finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes("photo-to-oil"))
+    waiting.join(30)
+    assert answers[0]["pending"] and "url" not in answers[0]
+    assert "url" in finished(restyle.develop, ctx, session, id=photo["id"], recipe=wishes())
+
+
 def test_stroke_size_runs_the_network_again_and_a_mask_does_not(ctx, session, monkeypatch):
     photo = drop(ctx, session, photo_file(ctx))["photo"]
     calls, real = [], ctx.engine.restyle
