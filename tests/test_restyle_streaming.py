@@ -79,6 +79,22 @@ def test_streamed_equals_untiled_for_every_strip(config, height, width, strip_pi
     assert (got - wanted).abs().max() < TOLERANCE
 
 
+@pytest.mark.parametrize("config", [{}, {"n_blocks": 0}, {"downsample": "antialias", "upsample": "antialias"}], ids=str)
+def test_no_piece_ever_takes_in_more_than_a_strip(config):
+    """Otherwise a picture needs the memory of a whole map more than was said before the start."""
+    seen = []
+
+    class Watched(PlainParts):
+        def write(self, raw, affine, margin=(0, 0, 0, 0), **options):
+            values = super().write(raw, affine, margin, **options)
+            seen.append(values.shape[2] * values.shape[3])
+            return values
+
+    net, (height, width) = network(**config), (400, 40)
+    streamed(net, photo(height, width), 40 * width, parts=Watched(net))
+    assert 0 < max(seen) < 60 * (width + 8)
+
+
 def test_stored_statistics_of_a_batch_norm_are_followed_too():
     net, image = network(norm="batch"), photo(37, 45)
     published = streamed(net, image, 400)

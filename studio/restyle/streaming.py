@@ -245,7 +245,8 @@ class _Run:
         trunk = _Trunk(parts, values, spare, (height, width))
         for block in range(self.blocks):
             yield from self._block(trunk, 1 + self.downs + 2 * block)
-        trunk.add_until(height)
+        for _, bottom, _ in self._strips(height, self.layout.strip_pixels):
+            trunk.add_until(bottom)
         del trunk.spare
         return trunk
 
