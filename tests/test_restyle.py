@@ -201,3 +201,9 @@ def test_blending_in_bands_equals_blending_at_once(monkeypatch):
     whole = lab.blend(before, after, strength=0.4, keep_colors=False)
     monkeypatch.setattr(lab, "BAND_PIXELS", 20)
     assert np.array_equal(lab.blend(before, after, strength=0.4, keep_colors=False), whole)
+
+
+def test_a_picture_that_may_not_be_written_to_is_taken_too():
+    image = np.zeros((4, 5, 3), np.uint8)
+    image.setflags(write=False)
+    assert image_to_img(image).min() == -1
