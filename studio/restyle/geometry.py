@@ -21,7 +21,7 @@ LONGEST_TO_TRAINED = 8
 
 def image_to_img(image: Image) -> Tensor:
     """Turn ``image [H, W, 3]`` uint8 into ``img [1, 3, H, W]`` float32 in [-1, 1]."""
-    return torch.from_numpy(np.require(image, requirements="CW")).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
+    return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
 
 
 def img_to_image(img: Tensor) -> Image:
