@@ -1,49 +1,43 @@
 """The engine: models in memory, the device, and who draws next.
 
 One per process. It loads models by name, keeps a few, draws previews by the fastest checked way and saved pictures by the
-exact one. This is *not* a place for how a picture is made (``render.py``, ``restyle.py``) or what is on the page.
+exact one. This is *not* a place for how a picture is made (``render.py``, ``restyler.py``), which way is fastest (``fastest.py``),
+what happens when memory is full (``fallback.py``) or what is on the page.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import logging
 import os
 import statistics
-import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from studio import checkpoints, paths
-from studio.accel import choose, runtime
-from studio.accel.device import pick_device
-from studio.errors import DeviceError, RecipeError
+from studio.accel import runtime
+from studio.accel.device import full_floats, pick_device
+from studio.errors import RecipeError
+from studio.fallback import Fallback, attempt
+from studio.fastest import Fastest
 from studio.latents import recipe_to_ws
 from studio.media import ImageArray, thumbnail
 from studio.model_cache import Loaded, ModelCache
 from studio.recipe import ModelRef, Recipe, Restyle
-from studio.render import BACKDROP, Frame, draw, opaque
+from studio.render import Frame, Grid, draw, draw_sheet, opaque
 from studio.restyler import Work, cast, in_turns
-from studio.runners import NEEDS_COMPILER, Preparer, Runner
+from studio.runners import Preparer, Way
 from studio.worker import Priority, Worker
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-Grid = Sequence[Sequence[Recipe | None]]
-Way = Callable[..., Tensor]
 
-MAX_SHEET_PIXELS = 64 * 10**6
+CANNOT_GO_ON = "There is not enough memory to go on. Close other programs, then continue."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +76,21 @@ class Engine:
     ) -> None:
         runtime.tune_allocator()
         self.library = checkpoints.Library(paths.models_folder(), paths.pretrained_folder()) if library is None else library
-        self.device = pick_device(device)
         self.precision = precision
-        self.models = ModelCache(self.library, self.device, max_models)
+        self.models = ModelCache(self.library, pick_device(device), max_models)
         self.worker = Worker()
-        self._compilers = compilers
-        self._preparer = Preparer(self.worker)
-        self._finalizer = weakref.finalize(self, _end, self._preparer, self.worker)
-        self._lock = threading.Lock()
+        self.fastest = Fastest(self.models, self.worker, compilers=compilers)
+        self._fallback = Fallback(self.models, self.worker)
+        self._finalizer = weakref.finalize(self, _end, self.fastest.preparer, self.worker)
         self._times: deque[float] = deque(maxlen=20)
         self._last: tuple[str, str, str] = ("", "", "")
-        self._note = ""
         self.last_preview = 0.0
         """When somebody last looked, by ``time.monotonic()``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where networks run; a full GPU makes it the CPU."""
+        return self.models.device
 
     def load(self, name: str) -> Loaded:
         """Load a model by its name in the library, or return it from memory; the least used one makes room.
@@ -191,16 +187,22 @@ class Engine:
             recipe.restyle or Restyle(),
             image,
             alpha,
-            runner=lambda loaded: None if precision == "exact" else self._runner(loaded, precision),
+            runner=lambda loaded: None if precision == "exact" else self.fastest.runner(loaded, precision),
             max_memory=max_memory,
             note=note,
         )
 
-        def attempt() -> ImageArray:
-            around = functools.partial(self._full_floats, precision)
-            return in_turns(self.worker, priority, work.steps(), around=around, progress=progress, should_stop=should_stop)
+        def task() -> ImageArray:
+            return in_turns(
+                self.worker,
+                priority,
+                work.steps(),
+                around=lambda: full_floats(self.device, precision),
+                progress=progress,
+                should_stop=should_stop,
+            )
 
-        return self._with_room(models.all, attempt)
+        return self._fallback.attempt(models.all, task)
 
     def ws(self, recipe: Recipe) -> Tensor:
         """Return the style vectors of a recipe, ``[1, num_ws, w_dim]`` on the CPU (see ``latents.keep_ws``)."""
@@ -216,37 +218,20 @@ class Engine:
             priority: Whose turn the cells take.
 
         Yields:
-            After each cell the sheet so far: ``Frame.image uint8 [rows * cell, columns * cell, 3]``, one array that is drawn on.
+            The sheet so far after each cell; see :func:`studio.render.draw_sheet`.
 
         Raises:
-            RecipeError: The sheet would be too large.
+            RecipeError: The sheet would be empty or too large.
             StudioError: As for :meth:`preview`.
         """
-        columns = max((len(row) for row in recipes), default=0)
-        if not columns or len(recipes) * columns * cell * cell > MAX_SHEET_PIXELS:
-            raise RecipeError(
-                f"A sheet of {len(recipes)} x {columns} cells of {cell} pixels is empty or too large. Use fewer or smaller cells."
-            )
-        sheet = np.full((len(recipes) * cell, columns * cell, 3), BACKDROP[0], np.uint8)
-        cells = [(y, x, recipe) for y, row in enumerate(recipes) for x, recipe in enumerate(row) if recipe is not None]
-        for index, (y, x, recipe) in enumerate(cells):
-            image = self.preview(recipe, cell, priority=priority)
-            top, left = y * cell + (cell - image.shape[0]) // 2, x * cell + (cell - image.shape[1]) // 2
-            sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-            yield Frame(index, len(cells), sheet)
+        return draw_sheet(recipes, cell, functools.partial(self.preview, priority=priority))
 
     def way(self, loaded: Loaded, precision: str, name: str = "", *, timeout: float = 60.0) -> tuple[str, Way]:
         """Return a way to run a model that stays the same for a whole film, and its name: the named one if it is to be had.
 
         Otherwise it is the fastest that is ready after ``timeout`` seconds; in ``exact`` precision always the plain module.
         """
-        if precision == "exact" or name == "module":
-            return "module", choose.reference(loaded.network)
-        runner = self._runner(loaded, precision)
-        runner.settled.wait(timeout)
-        candidates = [] if name in ("", runner.name) else choose.fast_paths(loaded.network, precision, self.device)
-        wanted = next((candidate for candidate in candidates if candidate.name == name), None)
-        return (runner.name, runner.way) if wanted is None else (name, self.worker.run(Priority.BATCH, wanted.build))
+        return self.fastest.way(loaded, precision, name, timeout)
 
     def take_turn(self, task: Callable[[], T], precision: str, priority: Priority = Priority.BATCH) -> T:
         """Run a piece of a long work such as a film; it never goes on on another device, because its pieces must fit together.
@@ -256,13 +241,10 @@ class Engine:
         """
 
         def piece() -> T:
-            with self._full_floats(precision):
+            with full_floats(self.device, precision):
                 return task()
 
-        try:
-            return _try(lambda: self.worker.run(priority, piece))
-        except _DeviceFullError as error:
-            raise DeviceError("There is not enough memory to go on. Close other programs, then continue.") from error
+        return attempt(lambda: self.worker.run(priority, piece), CANNOT_GO_ON)
 
     def prepare(self, name: str, precision: str | None = None, *, timeout: float | None = None) -> str:
         """Load a model and wait until its fastest way is found, so that a series is drawn by one way throughout.
@@ -270,61 +252,41 @@ class Engine:
         Returns:
             The name of the way in use.
         """
-        runner = self._runner(self.load(name), precision or self.precision)
+        runner = self.fastest.runner(self.load(name), precision or self.precision)
         runner.settled.wait(timeout)
         return runner.name
 
     def status(self) -> EngineStatus:
         """Say where and how the last picture was drawn, and how long previews take."""
         model, precision, runner = self._last
-        milliseconds = statistics.median(self._times) if self._times else 0.0
         return EngineStatus(
             device=str(self.device),
             precision=precision or self.precision,
             runner=runner or "module",
-            milliseconds=milliseconds,
+            milliseconds=statistics.median(self._times) if self._times else 0.0,
             model=model,
-            preparing=self._preparer.busy_with is not None,
-            note=self._note or self.models.note,
+            preparing=self.fastest.preparer.busy_with is not None,
+            note=self._fallback.note or self.models.note,
         )
 
     def close(self) -> None:
         """End the background threads, as the end of the process does; the engine cannot be used afterwards."""
         self._finalizer()
 
-    def _runner(self, loaded: Loaded, precision: str) -> Runner:
-        """Return the runner of a model, and have its fast paths prepared when it is new."""
-        with self._lock:
-            runner = loaded.runners.get(precision)
-            if runner is None:
-                network = loaded.network
-                found = choose.fast_paths(network, precision, self.device)
-                wanted = [candidate for candidate in found if self._compilers or candidate.name not in NEEDS_COMPILER]
-                runner = Runner(
-                    choose.reference(network),
-                    wanted,
-                    functools.partial(choose.sample, network),
-                    precision=precision,
-                    build_in_turn=self.device.type == "cuda",
-                )
-                loaded.runners[precision] = runner
-                self._preparer.add(runner)
-            return runner
-
     def _draw(self, loaded: Loaded, recipe: Recipe, priority: Priority, precision: str | None) -> ImageArray:
         """Draw with a generator when the turn comes, by its runner of a precision or (None) by the module itself."""
 
         def task() -> ImageArray:
-            runner = self._runner(loaded, precision) if precision else None
+            runner = self.fastest.runner(loaded, precision) if precision else None
             start = time.perf_counter()
-            with self._full_floats(precision):
+            with full_floats(self.device, precision):
                 image = draw(loaded.network, recipe, places=loaded.place, synthesis=runner)
             if priority == Priority.PREVIEW:
                 self.last_preview = time.monotonic()
                 self._seen((loaded.name, precision or "exact", runner.name if runner else "module"), time.perf_counter() - start)
             return image
 
-        return self._with_room([loaded], lambda: self.worker.run(priority, task))
+        return self._fallback.attempt([loaded], lambda: self.worker.run(priority, task))
 
     def _seen(self, way: tuple[str, str, str], seconds: float) -> None:
         if way != self._last:
@@ -332,65 +294,11 @@ class Engine:
             self._last = way
         self._times.append(seconds * 1000)
 
-    def _full_floats(self, precision: str | None) -> AbstractContextManager[Any]:
-        """Keep a GPU from rounding to TF32, except in the fast mode."""
-        if precision == "auto" or self.device.type != "cuda":
-            return nullcontext()
-        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-    def _with_room(self, models: Sequence[Loaded], attempt: Callable[[], T]) -> T:
-        """Try something with some models; when the device's memory is full, forget the others, then go on on the CPU.
-
-        Raises:
-            DeviceError: The computer's own memory is full.
-        """
-        with contextlib.suppress(_DeviceFullError):
-            return _try(attempt)
-        self.models.unload_others(*(loaded.name for loaded in models))
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-            with contextlib.suppress(_DeviceFullError):
-                return _try(attempt)
-        if self.device.type != "cpu":
-            log.warning("the memory of %s is full; going on on the CPU", self.device)
-            self.worker.run(Priority.PREVIEW, lambda: self._move_to_cpu(models))
-        try:
-            return _try(attempt)
-        except _DeviceFullError as error:
-            raise DeviceError("There is not enough memory for this. Close other programs or use a smaller size.") from error
-
-    def _move_to_cpu(self, models: Sequence[Loaded]) -> None:
-        self.device = self.models.device = torch.device("cpu")
-        self._note = "The GPU's memory is full, so pictures are made on the CPU now, which is slower."
-        for loaded in models:
-            loaded.forget()
-            loaded.network.to("cpu")
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
 
 def _end(preparer: Preparer, worker: Worker) -> None:
     """End the thread that builds before the one that it asks to time what it built."""
     preparer.close()
     worker.close()
-
-
-def _try(attempt: Callable[[], T]) -> T:
-    try:
-        return attempt()
-    except (RuntimeError, MemoryError) as error:
-        if not _is_memory_error(error):
-            raise
-        raise _DeviceFullError from error
-
-
-class _DeviceFullError(Exception):
-    """There was no memory left on the device."""
-
-
-def _is_memory_error(error: Exception) -> bool:
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(part in str(error).lower() for part in words)
 
 
 @functools.cache

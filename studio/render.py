@@ -6,7 +6,7 @@ see ``engine.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,9 @@ from studio.media.views import apply_view
 from studio.models.common import LatentGenerator, Synthesis
 from studio.recipe import Latent, Recipe, StyleMix
 
+Grid = Sequence[Sequence[Recipe | None]]
+
+MAX_SHEET_PIXELS = 64 * 10**6
 BACKDROP = (128, 128, 128)
 """The grey behind transparent pictures where only opaque ones can be shown."""
 
@@ -146,6 +149,34 @@ def mix_recipes(
         return grid
     beside = [[replace(plain, latent=row), *cells] for row, cells in zip(rows, grid, strict=True)]
     return [[None, *(replace(plain, latent=col) for col in cols)], *beside]
+
+
+def draw_sheet(recipes: Grid, cell: int, draw_cell: Callable[[Recipe, int], ImageArray]) -> Iterator[Frame]:
+    """Draw a sheet of pictures cell by cell; leaving the loop leaves out the rest.
+
+    Args:
+        recipes: Rows of recipes; None leaves a cell empty.
+        cell: Side of a cell in pixels.
+        draw_cell: Makes a picture of at most that many pixels on the longest side, ``uint8 [h, w, 3]``.
+
+    Yields:
+        After each cell the sheet so far: ``Frame.image uint8 [rows * cell, columns * cell, 3]``, one array that is drawn on.
+
+    Raises:
+        RecipeError: The sheet would be empty or too large.
+    """
+    columns = max((len(row) for row in recipes), default=0)
+    if not columns or len(recipes) * columns * cell * cell > MAX_SHEET_PIXELS:
+        raise RecipeError(
+            f"A sheet of {len(recipes)} x {columns} cells of {cell} pixels is empty or too large. Use fewer or smaller cells."
+        )
+    sheet = np.full((len(recipes) * cell, columns * cell, 3), BACKDROP[0], np.uint8)
+    cells = [(y, x, recipe) for y, row in enumerate(recipes) for x, recipe in enumerate(row) if recipe is not None]
+    for index, (y, x, recipe) in enumerate(cells):
+        image = draw_cell(recipe, cell)
+        top, left = y * cell + (cell - image.shape[0]) // 2, x * cell + (cell - image.shape[1]) // 2
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+        yield Frame(index, len(cells), sheet)
 
 
 def render(recipe: Recipe) -> ImageArray:

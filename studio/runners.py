@@ -26,7 +26,7 @@ from studio.worker import Priority, Worker
 
 log = logging.getLogger(__name__)
 
-Call = Callable[..., Tensor]
+Way = Callable[..., Tensor]
 
 NEEDS_COMPILER = ("inductor",)
 """Candidates that take minutes to build: for long-lived processes only."""
@@ -52,7 +52,7 @@ class Runner:
 
     def __init__(
         self,
-        module: Call,
+        module: Way,
         candidates: Sequence[Candidate],
         sample: Callable[[], Tensor],
         *,
@@ -64,7 +64,7 @@ class Runner:
         self.settled = threading.Event()
         self.abandoned = False
         self._module = module
-        self._call: Call = module
+        self._call: Way = module
         self._candidates = tuple(candidates)
         self._sample = sample
         self._precision = precision
@@ -87,7 +87,7 @@ class Runner:
             return self._module(*args, **kwargs)
 
     @property
-    def way(self) -> Call:
+    def way(self) -> Way:
         """What is in use now: the module, or a fast path that may have pieces of its own (``studio.restyle``)."""
         return self._call
 
@@ -135,7 +135,7 @@ class Runner:
         if then < now * WORTH_SWAPPING:
             self._call, self.name, self.milliseconds = call, candidate.name, then
 
-    def _time(self, call: Call, worker: Worker, given: Tensor) -> tuple[float, float]:
+    def _time(self, call: Way, worker: Worker, given: Tensor) -> tuple[float, float]:
         """Time the way in use and a new one in turns, each run a turn of its own so that nobody waits long."""
         current, spent, other = self._call, list[float](), list[float]()
         while len(other) < TIMED_RUNS and sum(spent) + sum(other) < TIMING_BUDGET:

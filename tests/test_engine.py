@@ -140,7 +140,7 @@ def test_the_style_vectors_of_a_recipe_can_be_taken_out(engine, library):
 
 
 def test_a_full_gpu_goes_on_on_the_cpu_with_a_note(engine, library, monkeypatch):
-    network, engine.device = library.networks["one"], torch.device("mps")
+    network, engine.models.device = library.networks["one"], torch.device("mps")
     plain = network.synthesis.forward
 
     def full(*args, **kwargs):

@@ -17,6 +17,8 @@ LAYERS = (
     {
         "batch",
         "engine",
+        "fallback",
+        "fastest",
         "render",
         "restyler",
         "runners",

@@ -1,8 +1,10 @@
-"""Which device networks run on. This is *not* where the choice between fast paths is made; see ``choose.py``."""
+"""Which device networks run on, and how exactly it reckons. This is *not* where fast paths are chosen; see ``choose.py``."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -27,3 +29,10 @@ def pick_device(wanted: str = "auto") -> torch.device:
     if (device.index or 0) >= count:
         raise DeviceError(f"device={name!r} was asked for, but torch finds no such device here. Use auto or cpu.")
     return device
+
+
+def full_floats(device: torch.device, precision: str | None) -> AbstractContextManager[Any]:
+    """Keep a GPU from rounding to TF32 for a while, except in the fast mode (``auto``)."""
+    if precision == "auto" or device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import torch
 
 from studio._version import __version__
-from studio.engine import Engine, Way, default_engine
+from studio.engine import Engine, default_engine
 from studio.errors import DeviceError, RecipeError
 from studio.film_render.look import MAX_CELLS, Look
 from studio.film_render.sounds import Given, hear_all
@@ -28,6 +28,7 @@ from studio.model_cache import Loaded
 from studio.recipe import ModelRef, Recipe
 from studio.recipe_film import Film
 from studio.render import Frame, synthesize, to_image
+from studio.runners import Way
 from studio.timeline import Timeline
 from studio.worker import Priority
 

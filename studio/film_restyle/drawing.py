@@ -17,7 +17,7 @@ import torch
 
 from studio._version import __version__
 from studio.accel import choose
-from studio.engine import Engine, Way, default_engine
+from studio.engine import Engine, default_engine
 from studio.errors import DeviceError
 from studio.film_restyle.clip import Clip, split
 from studio.media import FilmFrame, ImageArray, hash_bytes
@@ -28,6 +28,7 @@ from studio.restyle.controls import finish, network_part
 from studio.restyle.films import hold
 from studio.restyle.steadying import Pair, steady
 from studio.restyler import Cast, Work, cast
+from studio.runners import Way
 from studio.worker import Priority
 
 T = TypeVar("T")
