@@ -60,6 +60,10 @@ SCRIPTS = (
     "restyle_batch.js",
     "restyle_pair.js",
     "restyle_film.js",
+    "restyle_desk.js",
+    "restyle_developer.js",
+    "restyle_arrivals.js",
+    "restyle_actions.js",
 )
 
 
