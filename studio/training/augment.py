@@ -4,12 +4,13 @@ Each change is applied to each picture with probability ``p``, so that unchanged
 make those (below ``p`` = 0.8 or so). Every random number comes from the step: a resumed run sees the same changes. Differentiable twice.
 
 Reference:
-    Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2.2 and appendix B.
+    Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", sections 2.2 and 3.1, appendix B.
     Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training".
 """
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from studio.training.trainer import StepRandom
 
 LARGEST_P = 0.8
 """Above this strength, changes begin to leak into the made pictures (section 2.2 of the paper)."""
+TOLD_SIGNS = 4
+"""Steps between two moves of the strength."""
 
 PARTS = ("blit", "geom", "color", "filter", "noise", "cutout")
 PIPES = {
@@ -40,11 +43,33 @@ class Augmentation(Protocol):
     """What the discriminator's pictures, real and made, go through."""
 
     p: float
-    """The strength, 0 to :data:`LARGEST_P`; the trainer moves it when it adapts."""
+    """The strength, 0 to :data:`LARGEST_P`; :class:`Adaptation` moves it."""
 
     def __call__(self, img: Tensor, random: StepRandom) -> Tensor:
         """Augment ``img [n, C, H, W]``."""
         ...
+
+
+class Adaptation:
+    """Moves the strength so that the discriminator is sure of a wanted share of the real pictures (ADA, section 3.1)."""
+
+    def __init__(self, augment: Augmentation, settings: Settings, images_per_step: int) -> None:
+        self.augment = augment
+        self.signs: list[float] = []
+        """What was told since the last move."""
+        self._settings = settings
+        self._images_per_step = images_per_step
+
+    def follow(self, real_sign: float) -> None:
+        """Take the mean sign of the logits of real pictures; every fourth time the strength moves towards ``ada_target``."""
+        self.signs.append(real_sign)
+        if len(self.signs) < TOLD_SIGNS:
+            return
+        direction = np.sign(np.mean(self.signs) - self._settings.ada_target)
+        self.signs.clear()
+        if self._settings.augment == "ada":
+            change = direction * TOLD_SIGNS * self._images_per_step / (self._settings.ada_kimg * 1000)
+            self.augment.p = float(min(max(self.augment.p + change, 0.0), LARGEST_P))
 
 
 class Augment:

@@ -2,22 +2,22 @@
 
 Order of a step: pictures are made; the discriminator learns from them and from real ones (several times, where the family says so); the
 generator learns through the improved discriminator from the last pictures made, which saves one pass. Augmentation, lazy penalties and
-averages are those of Karras et al. 2020 (StyleGAN2 and ADA). This is *not* the loop around it: no files and no clock here.
+averages are those of Karras et al. 2020 (StyleGAN2 and ADA). This is *not* what a step is fed (``inputs.py``), how its result is shown
+and judged (``averaged.py``), or the loop around it: no files and no clock here.
 """
 
 import copy
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studio import latents
 from studio.models import common, gan_layers
 from studio.training import augment, families, growth, losses, presets, self_supervision, start
-from studio.training.data import Draw, Pictures
-from studio.training.measures import Measures
+from studio.training.averaged import Averaged
+from studio.training.data import Pictures
+from studio.training.inputs import Inputs
 from studio.training.settings import Settings
 from studio.training.softening import Softening
 from studio.training.team import Team
@@ -26,6 +26,7 @@ from studio.training.trainer import (
     Scalars,
     StepRandom,
     UInt8,
+    autocast,
     channels_last,
     choose_device,
     choose_dtype,
@@ -36,16 +37,10 @@ from studio.training.trainer import (
     require_finite,
     restore_network,
     restore_optimizer,
-    sheet,
-    to_float,
-    to_image,
 )
 
 RUNNING = ("w_avg", "magnitude_ema", "running_mean", "running_var")
 """Buffers that follow the data: a team agrees on them."""
-SAMPLE_PSI = 0.7
-QUALITY_PICTURES = 512
-SETTLING_BATCHES = 8
 
 
 class GanTrainer:
@@ -54,42 +49,36 @@ class GanTrainer:
     def __init__(self, settings: Settings, pictures: Pictures, team: Team) -> None:
         self.team = team
         self.settings = settings
-        self.pictures = pictures
-        self.draw = Draw(pictures, balance=settings.balance)
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.precision, self.device)
         self.objective = families.objective(settings)
         self.c_dim = families.c_dim(settings, pictures.classes)
-        self.batch = presets.require(settings.batch)
-        self.share = self.batch // team.size
+        self.pictures = pictures
+        self.inputs = Inputs(settings, pictures, team, device=self.device, c_dim=self.c_dim)
         self.d_steps = presets.require(settings.d_steps)
-        self.images_per_step = self.batch * self.d_steps
+        self.images_per_step = self.inputs.batch * self.d_steps
         self.origin = start.origin(settings)
         self.rest_pictures = start.rest_pictures(self.origin, self.c_dim)
         channels = pictures.channels
         with fresh_weights(settings.seed):
             self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=channels, started=self.origin))
             self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=channels, started=self.origin))
+        start.check_freeze(self.D, settings.freeze_d)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
-        self.is_settled = False
+        self.averaged = Averaged(self.G_ema, self.inputs, settings, self.dtype)
         for norm in gan_layers.batch_norms(self.G) + gan_layers.batch_norms(self.D):
             norm.share = team.shared_mean if team.size > 1 else None
-        self.z_dim = presets.require(settings.z_dim)
-        self.style_mixing = presets.require(settings.style_mixing) if self.G.num_ws > 1 else 0.0
         self.penalty_interval = presets.require(settings.r1_interval) if self.objective.penalty_weights else 0
-        self.g_optimizer = families.optimizer(
-            settings, self.G, presets.require(settings.g_lr), settings.path_length_interval if settings.path_length_weight else 0
-        )
+        self.path_interval = settings.path_length_interval if settings.path_length_weight else 0
+        self.g_optimizer = families.optimizer(settings, self.G, presets.require(settings.g_lr), self.path_interval)
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
         self.augment = augment.make(settings)
+        self.adaptation = augment.Adaptation(self.augment, settings, self.images_per_step)
         self.noise_mode = "random" if settings.noise else "none"
         self.soften = Softening(settings, is_fresh=not settings.start_from)
-        self.signs: list[float] = []
-        self.measures: Measures | None = None
         self.mean_length = 0.0
         self.fade: growth.Fade | None = None
-        start.check_freeze(self.D, settings.freeze_d)
 
     def _build(self, description: tuple[str, common.Config]) -> Any:
         """Build a network on the device; what it has besides parameters is up to its protocol (``models/common.py``)."""
@@ -118,7 +107,7 @@ class GanTrainer:
         self.soften.follow(clock)
         values: dict[str, float] = {}
         for turn in range(1, self.d_steps + 1):
-            real, real_c = self._real(random)
+            real, real_c = self.inputs.real(random)
             with self._autocast(), torch.set_grad_enabled(turn == self.d_steps):
                 fake, fake_c = self._fake(random)
             values |= self._improve_d(real, real_c, fake.detach(), fake_c, random)
@@ -126,18 +115,18 @@ class GanTrainer:
                 values |= self._regularise_d(real, real_c, fake.detach(), random)
         if clock.cur_nimg >= self.rest_pictures or clock.progress >= start.REST_SHARE:
             values |= self._improve_g(fake, fake_c, real, real_c, random)
-        if self.settings.path_length_weight and clock.step % self.settings.path_length_interval == 0:
+        if self.path_interval and clock.step % self.path_interval == 0:
             values["path_length"] = self._regularise_g(random)
         values = self.team.average_values(values)
         require_finite(values.items())
         self.team.average(buffer for name, buffer in self.G.named_buffers() if name.endswith(RUNNING))
         follow(self.G_ema, self.G, self._ema_weight(clock))
-        self.is_settled = False
-        self._adapt(values["real_sign"])
+        self.averaged.changed()
+        self.adaptation.follow(values["real_sign"])
         return values | {"augment_p": self.augment.p}
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+        return autocast(self.device, self.dtype)
 
     def _follow(self, progress: float) -> None:
         """Let what depends on the time follow the clock: learning rates, and the size of networks that grow.
@@ -153,42 +142,15 @@ class GanTrainer:
             for network in (self.G, self.D):
                 network.level.fill_(families.level(progress, finest))
 
-    def _real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        indices = self.draw.indices(self.batch, random.numpy)[self.team.share(self.batch).numpy()]
-        real = to_float(self.pictures.batch(indices), self.device)
-        if self.settings.mirror:
-            flip = random.uniform(len(real)).lt(0.5).to(self.device)
-            real = torch.where(flip[:, None, None, None], real.flip(3), real)
-        return real, self._one_hot(self.pictures.labels[indices])
-
-    def _one_hot(self, labels: np.ndarray) -> Tensor | None:
-        if not self.c_dim:
-            return None
-        return torch.eye(self.c_dim)[torch.as_tensor(labels)].to(self.device)
-
     def _fake(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
-        c = self._drawn_classes(self.batch, random)
-        ws = self._styles(self.share, c, random)
-        return self.G.synthesis(ws, noise_mode=self.noise_mode, noise_generator=random.generators(self.share)), c
+        """Make pictures of drawn classes: ``img [share, C, H, W]`` and ``c``."""
+        c = self.inputs.classes(self.inputs.batch, random)
+        ws = self.inputs.styles(self.G, self.inputs.share, c, random)
+        return self._synthesise(ws, random), c
 
-    def _drawn_classes(self, n: int, random: StepRandom) -> Tensor | None:
-        """Draw classes for ``n`` pictures of the team and return this member's, one-hot."""
-        return self._one_hot(self.draw.labels(n, random.numpy)[self.team.share(n).numpy()]) if self.c_dim else None
-
-    def _styles(self, n: int, c: Tensor | None, random: StepRandom) -> Tensor:
-        """Map latents to styles; where the family mixes, two latents meet at a random layer of most pictures."""
-        if not self.style_mixing:
-            styles: Tensor = self.G.mapping(random.normal(n, self.z_dim).to(self.device), c)
-            return styles
-        z = random.normal(n, 2, self.z_dim).transpose(0, 1).flatten(0, 1).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
-            ws: Tensor = self.G.mapping(z, None if c is None else c.repeat(2, 1))
-        first, second = ws.chunk(2)
-        layers = ws.shape[1]
-        crossover = random.integers(n, 1, layers)
-        crossover[random.uniform(n) >= self.style_mixing] = layers
-        keep = torch.arange(layers)[None] < crossover[:, None]
-        return torch.where(keep[:, :, None].to(self.device), first, second)
+    def _synthesise(self, ws: Tensor, random: StepRandom) -> Tensor:
+        img: Tensor = self.G.synthesis(ws, noise_mode=self.noise_mode, noise_generator=random.generators(len(ws)))
+        return img
 
     def _logits(self, img: Tensor, c: Tensor | None) -> Tensor:
         with self._autocast():
@@ -248,15 +210,16 @@ class GanTrainer:
         return values
 
     def _regularise_g(self, random: StepRandom) -> float:
-        n = max(1, self.share // 2)
+        """Take a step down the path-length penalty of half a batch (Karras et al. 2020, section 3.2)."""
+        n = max(1, self.inputs.share // 2)
         with self._autocast():
-            ws = self._styles(n, self._drawn_classes(n * self.team.size, random), random)
-            img = self.G.synthesis(ws, noise_mode=self.noise_mode, noise_generator=random.generators(n))
+            ws = self.inputs.styles(self.G, n, self.inputs.classes(n * self.team.size, random), random)
+            img = self._synthesise(ws, random)
         lengths = losses.path_lengths(img, ws, random.normal(*img.shape).to(self.device))
         length = self.team.average_values({"length": float(lengths.detach().mean())})["length"]
         self.mean_length += 0.01 * (length - self.mean_length)
         penalty = losses.path_length_penalty(lengths, torch.tensor(self.mean_length, device=self.device))
-        self._descend(penalty * (self.settings.path_length_weight * self.settings.path_length_interval), self.g_optimizer)
+        self._descend(penalty * (self.settings.path_length_weight * self.path_interval), self.g_optimizer)
         return penalty.item()
 
     def _descend(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -273,20 +236,9 @@ class GanTrainer:
             half_life = min(half_life, max(clock.cur_nimg, 1) * 0.05)
         return float(1 - 0.5 ** (self.images_per_step / max(half_life, 1e-8)))
 
-    def _adapt(self, real_sign: float) -> None:
-        """Every four steps, move the augmentation strength towards ``ada_target`` (Karras et al. 2020 ADA, section 3.1)."""
-        self.signs.append(real_sign)
-        if len(self.signs) < 4:
-            return
-        direction = np.sign(np.mean(self.signs) - self.settings.ada_target)
-        self.signs.clear()
-        if self.settings.augment == "ada":
-            change = direction * 4 * self.images_per_step / (self.settings.ada_kimg * 1000)
-            self.augment.p = float(min(max(self.augment.p + change, 0.0), augment.LARGEST_P))
-
     def state(self) -> tuple[dict[str, Tensor], Scalars]:
         """Return everything that the next step depends on."""
-        self._settle()
+        self.averaged.settle()
         tensors: dict[str, Tensor] = {}
         for name in ("G", "D", "G_ema"):
             tensors |= flatten_network(name, getattr(self, name))
@@ -294,7 +246,7 @@ class GanTrainer:
         tensors |= {} if self.fade is None else {f"fade.{name}": value for name, value in self.fade.entrance.state_dict().items()}
         return tensors, {
             "augment_p": self.augment.p,
-            "signs": list(self.signs),
+            "signs": list(self.adaptation.signs),
             "mean_length": self.mean_length,
             "classes": list(self.pictures.classes[: self.c_dim]),
             "img_channels": self.pictures.channels,
@@ -306,62 +258,20 @@ class GanTrainer:
             restore_network(name, getattr(self, name), tensors)
         restore_optimizer("g_optimizer", self.g_optimizer, tensors)
         restore_optimizer("d_optimizer", self.d_optimizer, tensors)
-        self.is_settled = False
+        self.averaged.changed()
         self.fade = growth.restore_fade(tensors, "fade")
-        self.signs = list(scalars["signs"])
+        self.adaptation.signs = list(scalars["signs"])
         if self.settings.augment == "ada":
             self.augment.p = float(scalars["augment_p"])
         self.mean_length = float(scalars["mean_length"])
 
-    @torch.inference_mode()
-    def samples(self, n: int, *, first_seed: int = 0, psi: float = SAMPLE_PSI) -> tuple[UInt8, np.ndarray]:
-        """Make ``n`` pictures of the averaged generator from fixed seeds, classes in turn: uint8 ``[n, H, W, C]`` and labels."""
-        labels = np.arange(n) % max(1, self.c_dim)
-        return self._paint(labels, first_seed=first_seed, psi=psi), labels
-
-    def _paint(self, labels: np.ndarray, *, first_seed: int = 0, psi: float = 1.0) -> UInt8:
-        """Make one picture of the averaged generator per label, from successive seeds: uint8 ``[n, H, W, C]``."""
-        self._settle()
-        images = []
-        for begin in range(0, len(labels), self.batch):
-            part = labels[begin : begin + self.batch]
-            images.append(to_image(self._averaged_img(part, first_seed + begin, psi)))
-        return np.concatenate(images)
-
-    def _averaged_img(self, labels: np.ndarray, first_seed: int, psi: float = 1.0) -> Tensor:
-        z = latents.seed_to_z(range(first_seed, first_seed + len(labels)), self.z_dim).to(self.device)
-        with self._autocast():
-            ws = latents.truncate(self.G_ema.mapping(z, self._one_hot(labels)).float(), self.G_ema.w_avg, psi)
-            img: Tensor = self.G_ema.synthesis(ws, noise_mode="const")
-        return img
-
-    @torch.inference_mode()
-    def _settle(self) -> None:
-        """Give the averaged generator's batch norms, if it has any, statistics that fit its weights: the same for the same weights."""
-        if self.is_settled:
-            return
-        rng = np.random.Generator(np.random.PCG64(0))
-        labels = self.draw.labels(SETTLING_BATCHES * self.batch, rng).reshape(SETTLING_BATCHES, self.batch)
-        gan_layers.settle_statistics(self.G_ema, lambda k: self._averaged_img(labels[k], k * self.batch), SETTLING_BATCHES)
-        self.is_settled = True
-
     def sample_grid(self) -> UInt8:
-        """Return a sheet: one class per column, or 10 x 6 when there are none."""
-        columns = self.c_dim if 2 <= self.c_dim <= 20 else 10
-        images, _ = self.samples(columns * 6)
-        return sheet(_opaque(images), columns)
+        """Return a sheet of the averaged generator."""
+        return self.averaged.sheet()
 
-    @torch.inference_mode()
     def quality(self) -> dict[str, float]:
-        """Return what :class:`studio.training.measures.Measures` finds, of classes in the proportions of the training."""
-        rng = np.random.Generator(np.random.PCG64(0))
-        n = min(QUALITY_PICTURES, len(self.pictures))
-        labels = self.draw.labels(n, rng)
-        if self.measures is None:
-            real = self.pictures.batch([rng.choice(self.draw.members[k]) for k in labels])
-            inception, mirror = self.settings.inception, self.settings.mirror
-            self.measures = Measures(real, inception=inception, training=self.pictures.parts, mirror=mirror)
-        return self.measures(self._paint(labels))
+        """Return the measures of the averaged generator."""
+        return self.averaged.quality()
 
     def watched(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimisers whose gradients are plotted."""
@@ -370,12 +280,3 @@ class GanTrainer:
     def products(self) -> dict[str, nn.Module]:
         """Return the averaged generator."""
         return {"": self.G_ema}
-
-
-def _opaque(images: UInt8) -> UInt8:
-    """Lay pictures ``[n, H, W, C]`` with transparency on white."""
-    if images.shape[3] == 3:
-        return images
-    opacity = images[..., 3:].astype(np.float32) / 255
-    laid: UInt8 = (images[..., :3] * opacity + 255 * (1 - opacity)).round().astype(np.uint8)
-    return laid

@@ -133,6 +133,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
 
 
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return the block in which convolutions may compute in the run's number format."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
 def _cpu_has_bf16_units() -> bool:
     supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(supported()) if supported else False

@@ -73,7 +73,7 @@ def test_every_family_trains_resumes_exactly_and_opens_in_the_studio(make: Make,
     assert G.config.get("spectral_norm", False) is False
     trainer: Any = presets.build_trainer(presets.resolve(whole))
     trainer.load_state(expected, {"signs": [], "mean_length": 0.0, "augment_p": 0.0})
-    shown, labels = trainer.samples(3)
+    shown, labels = trainer.averaged.samples(3)
     c = torch.eye(2)[labels] if G.c_dim else None
     ws = latents.truncate(G.mapping(latents.seed_to_z(range(3), G.z_dim), c), G.w_avg, 0.7)
     assert np.abs(to_image(G.synthesis(ws)).astype(int) - shown).max() <= 8
