@@ -22,7 +22,8 @@ from studio.media.recordings import recording_suffix, rewrap
 from studio.recipe import Recipe, Restyle
 from studio.ui import shell
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, jpeg, speed
-from studio.ui.darkroom import darkroom, keep, reference
+from studio.ui.darkroom import darkroom, keep
+from studio.ui.darkroom_recipes import reference
 from studio.ui.explore import CellsRequest, plane_cells, save
 from studio.ui.pace import Pace
 from studio.ui.payloads import Fields, NameRequest, Payload, RecipeRequest, data_url, uploaded_file

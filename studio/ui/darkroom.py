@@ -1,21 +1,17 @@
-"""The photos and films of one session and what became of them: files, pixels at hand, and the work that is going on.
+"""The photos and films of one session and what became of them: files, pixels at hand, and what is to be made of them.
 
 A photo, or a single frame of a film, is translated once for each model and stroke size; strength, colours and mask are blended
-afterwards from that result, so that they follow the hand. This is *not* what the page calls (``restyle.py``) nor how a photo is
-translated (``studio.restyle``).
+afterwards from that result, so that they follow the hand. This is *not* what the page calls (``restyle.py``), whose turn it is
+(``darkroom_work.py``) or how a photo is translated (``studio.restyle``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import tempfile
-import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +21,12 @@ import numpy as np
 from studio.errors import StudioError
 from studio.media import FilmFacts, ImageArray, Picture, hash_file, join_alpha, thumbnail
 from studio.models.common import Translator
-from studio.recipe import ModelRef, Recipe, Restyle
-from studio.restyle import check_memory, finish, network_part
+from studio.recipe import Recipe, Restyle
+from studio.restyle import check_memory, finish
 from studio.ui.context import Context
 from studio.ui.darkroom_photos import Photo, check_public, header_of
-from studio.ui.darkroom_work import Job, Key, Shelf
+from studio.ui.darkroom_recipes import key_of, whole, wishes_of
+from studio.ui.darkroom_work import MEASURE, Job, Key, Queue, Shelf
 from studio.ui.session import Session
 from studio.worker import Priority
 
@@ -54,16 +51,13 @@ class Darkroom:
         self._is_public = is_public
         self._shelf = shelf
         self._photos: dict[str, Photo] = {}
-        self._lock = threading.RLock()
-        self._jobs: dict[Key, Job] = {}
-        self._waiting: deque[Job] = deque()
-        self._is_working = False
+        self._queue = Queue(shelf)
         self.awaited: dict[str, Recipe] = {}
         """Recipes of restyled pictures whose photo is not here yet, by the photo's SHA-256."""
 
     def photos(self) -> list[Photo]:
         """List the photos in the order in which they came."""
-        return [photo for photo in self._photos.values() if not photo.is_removed]
+        return [photo for photo in list(self._photos.values()) if not photo.is_removed]
 
     def photo(self, photo_id: str) -> Photo:
         """Return a photo by its id.
@@ -78,7 +72,7 @@ class Darkroom:
 
     def find(self, sha256: str) -> Photo | None:
         """Return the photo with a file hash, also one that was removed a moment ago."""
-        return next((photo for photo in self._photos.values() if photo.sha256 == sha256), None)
+        return next((photo for photo in list(self._photos.values()) if photo.sha256 == sha256), None)
 
     def add(self, file: Path, name: str, recipe: Recipe, film: FilmFacts | None = None) -> Photo:
         """Take a file in; the same one is not taken twice.
@@ -111,8 +105,7 @@ class Darkroom:
         folder = self._folder / photo.id
         folder.mkdir()
         photo.file = Path(shutil.move(file, folder / name))
-        with self._lock:
-            self._photos[photo.id] = photo
+        self._photos[photo.id] = photo
         return photo
 
     def picture(self, photo: Photo) -> Picture:
@@ -129,9 +122,7 @@ class Darkroom:
 
     def adopt(self, photo: Photo, recipe: Recipe) -> Recipe:
         """Make a recipe the photo's own: it names this photo as its source."""
-        wishes = recipe.restyle or Restyle()
-        wishes = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
-        photo.recipe = Recipe(model=recipe.model, restyle=wishes, precision=recipe.precision)
+        photo.recipe = Recipe(model=recipe.model, restyle=wishes_of(photo, recipe), precision=recipe.precision)
         return photo.recipe
 
     def job(self, engine: Any, photo: Photo, recipe: Recipe) -> Job:
@@ -140,9 +131,8 @@ class Darkroom:
         Raises:
             StudioError: The model is missing or is no translator, or the photo is too large for the memory.
         """
-        key = _key(photo, recipe)
-        with self._lock:
-            job = self._jobs.get(key)
+        key = key_of(photo, recipe)
+        job = self._queue.find(key)
         if job is not None and not job.is_unwanted:
             return job
         result = self._shelf.get(key)
@@ -154,78 +144,38 @@ class Darkroom:
         pixels = photo.width * photo.height
         expected = pixels * (self._shelf.rate(key[2:]) or self._shelf.rate(key[2:3]) or 0.0)
         job = Job(key, photo.id, lambda job: self._translate(engine, photo, recipe, job), expected=expected)
-        with self._lock:
-            self._drop(photo, lambda other: other.key[-1] == recipe.precision)
-            self._begin(job)
+        self._queue.begin(job, instead_of=lambda other: other.key[-1] == recipe.precision)
         return job
-
-    def _begin(self, job: Job) -> None:
-        self._jobs[job.key] = job
-        self._waiting.append(job)
-        if not self._is_working:
-            self._is_working = True
-            threading.Thread(target=self._work, name="studio-darkroom", daemon=True).start()
 
     def measure(self, engine: Any, photo: Photo, recipe: Recipe) -> bool:
         """Have work that was done only once done again, since a first run also makes the model ready; say whether that is to come."""
-        key = _key(photo, recipe)
+        key = key_of(photo, recipe)
         if self._shelf.runs(key[2:]) != 1 or (self.seconds(photo, recipe) or 0.0) > MOST_TO_MEASURE:
             return False
-        key = ("measure", *key[1:])
+        key = (MEASURE, *key[1:])
 
         def work(job: Job) -> ImageArray:
             engine.prepare(recipe.model.name, recipe.precision, timeout=PREPARING_SECONDS)
             job.started = time.monotonic()
             return self._translate(engine, photo, recipe, job)
 
-        with self._lock:
-            if key not in self._jobs:
-                self._begin(Job(key, photo.id, work))
+        self._queue.begin_once(Job(key, photo.id, work))
         return True
 
     def seconds(self, photo: Photo, recipe: Recipe) -> float | None:
         """Return how long this very work took on a photo of this size; None when it was never done."""
-        rate = self._shelf.rate(_key(photo, recipe)[2:])
+        rate = self._shelf.rate(key_of(photo, recipe)[2:])
         return None if rate is None else rate * photo.width * photo.height
 
     def cancel(self, photo: Photo) -> None:
         """Drop the work on a photo; what is being computed stops at the next strip."""
-        self._drop(photo, lambda job: True)
-
-    def _drop(self, photo: Photo, is_wrong: Callable[[Job], bool]) -> None:
-        with self._lock:
-            for job in [job for job in self._jobs.values() if job.photo == photo.id and is_wrong(job)]:
-                job.is_unwanted = True
-            for job in [job for job in self._waiting if job.is_unwanted]:
-                self._waiting.remove(job)
-                self._jobs.pop(job.key, None)
-                job.done.set()
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._is_working = False
-                    return
-                job = self._waiting.popleft()
-            job.run()
-            with self._lock:
-                if job.result is not None:
-                    if job.key[0] == "result":
-                        self._shelf.put(job.key, job.result, job.result.nbytes)
-                    rate = job.seconds / (job.result.shape[0] * job.result.shape[1])
-                    self._shelf.tell_rate(job.key[2:3], rate)
-                    self._shelf.tell_rate(job.key[2:], rate)
-                elif job.key[0] == "measure" and job.error is not None:
-                    self._shelf.tell_rate(job.key[2:], self._shelf.rate(job.key[2:]) or 0.0)
-                if self._jobs.get(job.key) is job:
-                    del self._jobs[job.key]
+        self._queue.drop(photo.id)
 
     def _translate(self, engine: Any, photo: Photo, recipe: Recipe, job: Job) -> ImageArray:
         picture = self.picture(photo)
         return _colours(
             engine.restyle(
-                _whole(recipe),
+                whole(recipe),
                 picture.image,
                 picture.alpha,
                 priority=Priority.RESTYLE,
@@ -248,12 +198,12 @@ class Darkroom:
             self._shelf.put(("small", photo.key, str(size)), small, small.nbytes)
         image = np.ascontiguousarray(small[..., :3])
         alpha = np.ascontiguousarray(small[..., 3]) if small.shape[2] == 4 else None
-        key = _key(photo, recipe)
+        key = key_of(photo, recipe)
         full = self._shelf.get(key)
         result = self._shelf.get((*key, str(size), str(full is not None)))
         if result is None:
             if full is None:
-                result = _colours(engine.restyle(_whole(recipe), image, alpha, priority=Priority.PREVIEW))
+                result = _colours(engine.restyle(whole(recipe), image, alpha, priority=Priority.PREVIEW))
             else:
                 result = thumbnail(full, size)
             self._shelf.put((*key, str(size), str(full is not None)), result, result.nbytes)
@@ -312,45 +262,6 @@ def outcome(job: Job) -> ImageArray:
     if job.result is None:
         raise StudioError(CANCELLED)
     return job.result
-
-
-def reference(ctx: Context, name: str) -> ModelRef:
-    """Name a translator the way recipes do.
-
-    Raises:
-        StudioError: There is none of that name.
-    """
-    entry = ctx.library.find(name)
-    return ModelRef(name=name, sha256=entry.card.sha256)
-
-
-def own_recipe(ctx: Context, photo: Photo, recipe: Recipe) -> Recipe:
-    """Return a page's recipe as one of this photo or film, with the model as it is installed.
-
-    Raises:
-        StudioError: No style is chosen, or there is no such model.
-    """
-    if not recipe.model.name:
-        raise StudioError("Choose a style first.")
-    wishes, plain = recipe.restyle or Restyle(), Restyle()
-    wishes = replace(wishes, source_name=photo.name[:200], source_sha256=photo.sha256)
-    if photo.film is None:
-        wishes = replace(wishes, flicker=plain.flicker, start=plain.start, end=plain.end)
-    ref = recipe.model if recipe.model.sha256 else reference(ctx, recipe.model.name)
-    return Recipe(model=ref, restyle=wishes, precision="auto")
-
-
-def _key(photo: Photo, recipe: Recipe) -> Key:
-    plain = Restyle()
-    work = replace(network_part(recipe.restyle or plain), source_name="", source_sha256="")
-    work = replace(work, flicker=plain.flicker, start=plain.start, end=plain.end)
-    digest = hashlib.sha256(Recipe(restyle=work).to_json().encode()).hexdigest()
-    return ("result", photo.key, recipe.model.sha256 or recipe.model.name, digest, recipe.precision)
-
-
-def _whole(recipe: Recipe) -> Recipe:
-    """Return the recipe in full, from which every strength, colour and mask is blended."""
-    return replace(recipe, restyle=network_part(recipe.restyle or Restyle()))
 
 
 def _colours(image: ImageArray) -> ImageArray:

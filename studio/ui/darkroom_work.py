@@ -1,4 +1,4 @@
-"""The work of a darkroom: pixels that are kept at hand, and one translation on its way from waiting to done.
+"""The work of a darkroom: pixels that are kept at hand, translations on their way from waiting to done, and whose turn it is.
 
 This is *not* where photos are kept (``darkroom.py``) nor how they are translated (``studio.restyle``).
 """
@@ -16,6 +16,11 @@ from studio.media import ImageArray
 from studio.restyle import CancelledError
 
 Key = tuple[str, ...]
+
+RESULT = "result"
+"""First part of the key of a translation that is kept ..."""
+MEASURE = "measure"
+"""... and of one that only tells how long it takes."""
 
 RUNS = 3
 MOST_RATES = 4096
@@ -62,6 +67,17 @@ class Shelf:
             self._things.move_to_end(key)
             while len(self._things) > 1 and sum(entry[1] for entry in self._things.values()) > self._most:
                 self._things.popitem(last=False)
+
+    def remember(self, job: Job) -> None:
+        """Keep what a job made that has ended, and how long it took."""
+        if job.result is not None:
+            if job.key[0] == RESULT:
+                self.put(job.key, job.result, job.result.nbytes)
+            rate = job.seconds / (job.result.shape[0] * job.result.shape[1])
+            self.tell_rate(job.key[2:3], rate)
+            self.tell_rate(job.key[2:], rate)
+        elif job.key[0] == MEASURE and job.error is not None:
+            self.tell_rate(job.key[2:], self.rate(job.key[2:]) or 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -118,3 +134,61 @@ class Job:
         if not share:
             return 0.0
         return max(1.0, (time.monotonic() - self.started) * (1 - share) / share)
+
+
+class Queue:
+    """Does the jobs of one session one at a time, in order of arrival, in a thread that ends with the last of them."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._lock = threading.RLock()
+        self._jobs: dict[Key, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._is_working = False
+
+    def find(self, key: Key) -> Job | None:
+        """Return the job of that key which waits or is at work."""
+        with self._lock:
+            return self._jobs.get(key)
+
+    def begin(self, job: Job, *, instead_of: Callable[[Job], bool]) -> None:
+        """Do a job when its turn comes, and drop some of the same photo."""
+        with self._lock:
+            self.drop(job.photo, instead_of)
+            self._add(job)
+
+    def begin_once(self, job: Job) -> None:
+        """Do a job when its turn comes, unless there is one of the same key."""
+        with self._lock:
+            if job.key not in self._jobs:
+                self._add(job)
+
+    def drop(self, photo: str, is_wrong: Callable[[Job], bool] = lambda job: True) -> None:
+        """Drop jobs of a photo; what is being computed stops at the next strip."""
+        with self._lock:
+            for job in [job for job in self._jobs.values() if job.photo == photo and is_wrong(job)]:
+                job.is_unwanted = True
+            for job in [job for job in self._waiting if job.is_unwanted]:
+                self._waiting.remove(job)
+                self._jobs.pop(job.key, None)
+                job.done.set()
+
+    def _add(self, job: Job) -> None:
+        self._jobs[job.key] = job
+        self._waiting.append(job)
+        if not self._is_working:
+            self._is_working = True
+            threading.Thread(target=self._work, name="studio-darkroom", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._is_working = False
+                    return
+                job = self._waiting.popleft()
+            job.run()
+            with self._lock:
+                self._shelf.remember(job)
+                if self._jobs.get(job.key) is job:
+                    del self._jobs[job.key]

@@ -16,8 +16,9 @@ from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle
 from studio.ui import gallery, shell, tiles
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, jpeg, recipe_to_page
-from studio.ui.darkroom import darkroom, outcome, own_recipe, reference, store
+from studio.ui.darkroom import darkroom, outcome, store
 from studio.ui.darkroom_photos import Photo, film_facts
+from studio.ui.darkroom_recipes import own_recipe, reference
 from studio.ui.media_parts import PartRequest
 from studio.ui.payloads import ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film

@@ -22,8 +22,9 @@ from studio.recipe import Restyle
 from studio.restyler import cast
 from studio.ui import jobs_drawer
 from studio.ui.context import Answer, Context, jpeg
-from studio.ui.darkroom import darkroom, own_recipe
+from studio.ui.darkroom import darkroom
 from studio.ui.darkroom_photos import Order, Photo
+from studio.ui.darkroom_recipes import own_recipe
 from studio.ui.media_parts import PartRequest, part
 from studio.ui.payloads import ItemRequest, data_url
 from studio.ui.restyle_original import Original
