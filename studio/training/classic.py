@@ -89,6 +89,7 @@ CLASSIC: dict[str, Family] = {
         _network("biggan-discriminator"),
         {**PLAIN, **_BIGGAN},
         classes="if given",
+        deals_out_z=True,
     ),
 }
 """Name -> family, in the order of history."""

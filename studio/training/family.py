@@ -47,6 +47,8 @@ class Family:
     optimizer: str = "adam"
     grows: bool = False
     """Whether the networks have a ``level`` that follows the clock (progressive growing)."""
+    deals_out_z: bool = False
+    """Whether each layer gets an equal part of z (BigGAN's skip-z); a ``z_dim`` that nobody asked for is rounded up to that."""
     resolution: int = 32
     batch: int = 64
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training import data, families, start, translator_presets
+from studio.training.family import channels
 from studio.training.settings import Settings
 from studio.training.settings import require as require
 from studio.training.team import Team
@@ -71,6 +72,9 @@ def _resolve_gan(settings: Settings) -> Settings:
         ema_kimg=_or(settings.ema_kimg, batch * 10 / 32),
         **open_fields,
     )
+    if family.deals_out_z and settings.z_dim is None:
+        z_dim, layers = require(resolved.z_dim), len(channels(resolved))
+        resolved = dataclasses.replace(resolved, z_dim=z_dim + -z_dim % layers)
     resolved = dataclasses.replace(resolved, r1_gamma=_or(resolved.r1_gamma, 0.0008 * resolution**2 / batch))
     families.objective(resolved)
     return resolved

@@ -211,3 +211,12 @@ def test_the_discriminator_left_open_follows_the_run_the_start_and_the_device(ma
     assert chosen(folder="after", start_from=before.folder) == ("residual", 0.002), "a run that grows keeps it too"
     monkeypatch.setattr(presets, "choose_device", lambda device: torch.device("cuda"))
     assert chosen() == ("residual", 0.002)
+
+
+@pytest.mark.parametrize("resolution", [16, 32, 64, 128])
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_family_has_networks_at_every_resolution(family: str, resolution: int) -> None:
+    settings = presets.resolve(Settings(family, ("pictures",), resolution=resolution, channel_base=256, channel_max=8, kimg=1.0))
+    generator = common.build(*presets.generator(settings, c_dim=2 if families.FAMILIES[family].classes != "never" else 0, channels_out=3))
+    common.build(*presets.discriminator(settings, c_dim=0, channels_in=3))
+    assert generator.img_resolution == resolution
