@@ -1,18 +1,16 @@
-const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, drops, decode, clone, Stage, LiveLoop, Recorder, Ears, EarsError, Midi, MidiError, LiveMatrix, liveViews, keepFilm } = window.studio;
+/* The sound board of Live: a picture that moves with what is heard, from Start to a snapshot or a recording. What it listens to, the
+ * matrix, hands, knobs and messages are parts of their own (assets/live_*.js); here they are brought together. */
+const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, LiveLoop, Recorder, Ears, EarsError, LiveSources, LiveKnobs, LiveMatrix, LivePresets, LiveHands, LiveOsc, liveViews, keepFilm } = window.studio;
 const root = element.querySelector(".studio-widget");
 const KEPT = "studio.live";
 const REST = 40;
-const OSC_EVERY = 1000;
 const HEARD = [["rms", "Loud"], ["low", "Low"], ["mid", "Mid"], ["high", "High"], ["onset", "Onset"]];
 const state = { source: "microphone", device: "", preset: null, amount: 1, speed: 1, limits: true, sound: true, ...read() };
 const ears = new Ears();
-const hands = new Map();
 let allowed = { seconds: 120, keeps: false, most: 512 };
 let recorder = null;
 let lastShown = null;
-let soundFile = null;
 let run = null;
-let seen = 0;
 
 function read() {
   try {
@@ -67,12 +65,12 @@ async function ask() {
     if (loop.run !== mine || !mine || !model.facts) return null;
     const { serial, taken } = loop.stamp();
     const answer = await call(server, "play", {
-      run: run.id, recipe: base(), preset: matrix.preset, heard: ears.take(matrix.ears()), hands: [...hands, ["amount", state.amount], ["speed", state.speed]],
-      time: (performance.now() - run.began) / 1000, size: showSize(), seen, limits_flashes: state.limits,
+      run: run.id, recipe: base(), preset: matrix.preset, heard: ears.take(matrix.ears()), hands: hands.list(),
+      time: (performance.now() - run.began) / 1000, size: showSize(), seen: osc.seen, limits_flashes: state.limits,
     });
     if (loop.run !== mine) return null;
     if (answer.levels) matrix.meter(answer.levels);
-    if (answer.osc) takeOsc(answer.osc);
+    if (answer.osc) osc.take(answer.osc);
     if (!answer.same) return { ...answer, serial, taken };
     await new Promise((resolve) => setTimeout(resolve, REST));
   }
@@ -104,20 +102,19 @@ let starting = false;
 async function begin() {
   if (loop.isRunning || starting) return;
   if (!model.facts) { status("Choose a model first.", "error"); return; }
-  if (state.source === "file" && !soundFile) { chooseFile.click(); return; }
+  if (sources.asksForFile()) return;
   complain("");
   const ticket = {};
   starting = ticket;
   showState();
   try {
-    if (state.source === "microphone" && !(await stage.waiting(ears.openMicrophone(state.device)))) return;
-    if (state.source === "file" && !(await stage.waiting(ears.openFile(soundFile)))) return;
+    if (state.source !== "none" && !(await stage.waiting(sources.open()))) return;
     if (starting !== ticket) { ears.close(); return; }
-    if (state.source === "microphone") fillDevices();
+    sources.fillDevices();
     run = { id: Math.random().toString(36).slice(2, 12), began: performance.now(), delay: 0 };
     loop.start();
     meterOn();
-    status({ microphone: "The microphone is on.", file: `${soundFile?.name} plays.`, none: "Playing without a sound: MIDI and OSC move the picture." }[state.source]);
+    status(sources.words);
   } catch (error) {
     if (!(error instanceof EarsError)) throw error;
     if (state.device) keep({ device: "" });
@@ -223,178 +220,17 @@ function showState() {
   modeChoice.element.inert = !!recorder;
 }
 
-// ---- what is heard ------------------------------------------------------------------------------------------------------------------
+// ---- the right column ----------------------------------------------------------------------------------------------------------------
+const isShown = () => tabs.current() === "live" && liveViews.current === "sound";
 const modeChoice = liveViews.choice();
-const sourceChoice = controls.choice({ label: "Listen to", options: [["microphone", "Microphone"], ["file", "Sound file"], ["none", "Nothing"]], value: state.source, help: "The microphone, a file that is played aloud, or nothing: then MIDI and OSC alone move the picture", onChange: async (source) => { keep({ source }); showSource(); await restart(); } });
-const deviceBox = h("select", { class: "studio-text", "aria-label": "Microphone", onchange: async () => { keep({ device: deviceBox.value }); await restart(); } });
-const deviceField = h("label", { class: "studio-field", hidden: true }, h("span", { text: "Microphone" }), deviceBox);
-const chooseFile = h("input", { type: "file", accept: "audio/*,video/*", hidden: true, onchange: () => { if (chooseFile.files[0]) useFile(chooseFile.files[0]); chooseFile.value = ""; } });
-const fileName = h("span", { class: "live-file" });
-const fileRow = h("div", { class: "live-file-row", hidden: true }, fileName, controls.button({ label: "Choose a file", help: "Played aloud by this browser, round and round; or drop a sound on the page", onClick: () => chooseFile.click() }), chooseFile);
+const sources = new LiveSources({ ears, state, keep, isShown, onChange: restart, onFile: async () => { stop(); await begin(); } });
 const soundToggle = controls.toggle({ label: "Record the sound too", value: state.sound, help: "Puts what is heard into the recording, as late as the pictures are", onChange: (sound) => keep({ sound }) });
 const limitToggle = controls.toggle({ label: "Limit flashes", value: state.limits, help: "Damps what would be more than three large flashes in a second, which can harm people", onChange: (limits) => keep({ limits }) });
-
-function showSource() {
-  fileRow.hidden = state.source !== "file";
-  fileName.textContent = soundFile?.name || "No file yet.";
-  fileName.title = soundFile?.name || "";
-  if (state.source !== "microphone") deviceField.hidden = true;
-}
-
-async function fillDevices() {
-  const found = await ears.list();
-  deviceField.hidden = found.length < 2 || state.source !== "microphone";
-  deviceBox.replaceChildren(...found.map(([id, title]) => h("option", { value: id, selected: id === ears.deviceId }, title)));
-}
-
-async function useFile(file) {
-  soundFile = file;
-  keep({ source: "file" });
-  sourceChoice.set("file");
-  showSource();
-  stop();
-  await begin();
-}
-
-const isShown = () => tabs.current() === "live" && liveViews.current === "sound";
-drops.register({ name: "live-sound", order: 5, accepts: (file) => isShown() && (/^audio\//.test(file.type) || /\.(mp3|wav|flac|ogg|oga|opus|m4a|aac)$/i.test(file.name)), handle: ([file]) => useFile(file) });
-
-// ---- MIDI ---------------------------------------------------------------------------------------------------------------------------
-const midiButton = controls.button({ label: "Turn MIDI on", help: "Asks the browser for your controllers; then press learn beside a value and move a knob", onClick: toggleMidi });
-const midiWords = h("p", { class: "studio-quiet", text: "Off. The browser is not asked for controllers until you turn it on." });
-const midiProblem = h("p", { class: "studio-problem", role: "alert", hidden: true });
-const midiList = h("ul", { class: "live-bindings", "aria-label": "What knobs move" });
-const midi = new Midi({ onChange: showMidi });
-
-async function toggleMidi() {
-  midiProblem.hidden = true;
-  if (midi.isOn) return midi.turnOff();
-  try {
-    await midi.turnOn();
-  } catch (error) {
-    if (!(error instanceof MidiError)) throw error;
-    midiProblem.textContent = error.message;
-    midiProblem.hidden = false;
-  }
-  return undefined;
-}
-
-function showMidi() {
-  name(midiButton, midi.isOn ? "Turn MIDI off" : "Turn MIDI on");
-  const { devices } = midi;
-  midiWords.textContent = !midi.isOn
-    ? "Off. The browser is not asked for controllers until you turn it on."
-    : midi.learning ? "Move the knob or press the key that shall do it."
-      : devices.length ? `On: ${devices.join(", ")}. Press learn beside a value, then move a knob.` : "On, but no controller is connected. Connect one; it is found by itself.";
-  midiList.replaceChildren(...midi.list());
-}
-
-// ---- the matrix ------------------------------------------------------------------------------------------------------------------------
-const matrix = new LiveMatrix({ onChange: (preset) => keep({ preset }), learn: (id, target) => midi.target(id, target), forget: (id) => midi.forget(id) });
-const presetBox = h("select", { class: "studio-text", "aria-label": "Preset", onchange: () => choosePreset(presetBox.value) });
-const presetName = h("input", { type: "text", class: "studio-text", maxlength: "60", placeholder: "Name of your preset", "aria-label": "Name of your preset" });
-const presetSave = controls.button({ label: "Save", icon: "save", help: "Keeps this matrix as a preset of your own, here and in Animate", onClick: savePreset });
-
-async function choosePreset(wanted) {
-  const answer = await guarded(() => call(server, "choose_preset", { name: wanted }));
-  if (!answer) return;
-  matrix.use(answer.preset);
-  presetBox.value = wanted;
-  status(answer.say);
-}
-
-async function savePreset() {
-  const answer = await guarded(() => call(server, "save_preset", { preset: matrix.preset, label: presetName.value.trim() || "My preset" }));
-  if (!answer) return;
-  fillPresets(answer.presets);
-  matrix.use(answer.preset);
-  presetBox.value = answer.preset.name;
-  if (session.settings.public) {
-    const url = URL.createObjectURL(new Blob([answer.json], { type: "application/json" }));
-    h("a", { href: url, download: answer.name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60000);
-  }
-  status(answer.say);
-}
-
-function fillPresets(presets) {
-  presetBox.replaceChildren(h("option", { value: "", text: "Your own", disabled: true }), ...presets.map((preset) => h("option", { value: preset.name, text: preset.own ? `${preset.label} (own)` : preset.label, title: preset.help })));
-  presetBox.value = presets.some((preset) => preset.name === matrix.preset.name) ? matrix.preset.name : "";
-}
-
-// ---- what hands and knobs set -------------------------------------------------------------------------------------------------------
-const handGroup = controls.group("Play");
-const amountBox = h("div", {});
-let sliders = new Map();
-
-/** A slider with its learn button; id is the path of a value, or the name of one of playing. */
-function handSlider(id, { label, help, low, high, value, reset, center, step = 0.01, onInput }) {
-  const set = (next) => { control.set(next); onInput(next); };
-  const control = controls.slider({ label, help, low, high, step, value, reset, center, onInput });
-  sliders.set(id, control);
-  return h("div", { class: "live-hand" }, control.element, midi.target(id, { label, low, high, set }));
-}
-
-function fillHands() {
-  for (const id of sliders.keys()) midi.forget(id);
-  sliders = new Map();
-  for (const path of [...hands.keys()]) hands.delete(path);
-  const { bounds } = session;
-  const value = (path, label, more = {}) => handSlider(path, { label, help: bounds[path]?.help, low: bounds[path]?.low, high: bounds[path]?.high, value: recipe.get(path), reset: recipe.get(path), onInput: (next) => hands.set(path, next), ...more });
-  const around = (path) => ({ low: Math.floor(recipe.get(path)) - 4, high: Math.floor(recipe.get(path)) + 4, center: recipe.get(path) });
-  const parts = [
-    value("truncation.psi", "Psi", { center: 0 }),
-    value("latent.x", "Seed", { ...around("latent.x"), help: "Travels along the seed plane, four seeds to either side" }),
-    value("latent.y", "Row", { ...around("latent.y"), help: "Travels across the seed plane, four rows to either side" }),
-    model.facts?.has_noise ? value("noise.strength", "Noise", { low: 0, high: 2, center: 1 }) : null,
-    value("view.zoom", "Zoom", { low: 0.5, high: 3, center: 1 }),
-    handSlider("speed", { label: "Wander speed", help: "How fast the place wanders where the preset lets it; 1 is as the preset says, 0 stays", low: 0, high: 4, value: state.speed, reset: 1, center: 1, onInput: (speed) => keep({ speed }) }),
-    ...recipe.value.blends.slice(0, 4).map((_, i) => value(`blends.${i}.weight`, `Blend ${i + 1}`, { low: 0, high: 1 })),
-    ...recipe.value.mixing.slice(0, 4).map((mix, i) => handSlider(`mixing.${i}`, {
-      label: `Mix ${i + 1}`, help: "How much of the other style is mixed in, in all layers", low: 0, high: 1, value: mix.weights[0] ?? 0, reset: mix.weights[0] ?? 0,
-      onInput: (next) => mix.weights.forEach((_, layer) => hands.set(`mixing.${i}.weights.${layer}`, next)),
-    })),
-  ];
-  const weights = Object.fromEntries(recipe.value.latent.classes);
-  const kinds = (model.facts?.classes || []).slice(0, 32).map((title, i) => value(`latent.classes.${i}`, title, { low: 0, high: 1, value: weights[i] || 0, reset: weights[i] || 0, help: `How much of ${title}` }));
-  if (kinds.length) parts.push(h("details", { class: "studio-details" }, h("summary", { text: "Kinds" }), kinds));
-  handGroup.replaceChildren(handGroup.firstElementChild, ...parts.filter(Boolean));
-  amountBox.replaceChildren(handSlider("amount", { label: "Amount", help: "How much the sound moves everything; 1 is as the lines say", low: 0, high: 2, value: state.amount, reset: 1, center: 1, onInput: (amount) => keep({ amount }) }));
-}
-
-// ---- OSC --------------------------------------------------------------------------------------------------------------------------------
-const oscWords = h("p", { class: "studio-quiet" });
-const oscLast = h("output", { class: "live-osc-last", "aria-live": "off", hidden: true });
-const oscHelp = h("p", { class: "studio-quiet" });
-const oscGroup = controls.group("OSC", oscWords, oscLast, h("details", { class: "studio-details" }, h("summary", { text: "Addresses" }), oscHelp));
-
-function showOsc(osc) {
-  oscGroup.dataset.on = osc ? "1" : "";
-  oscWords.textContent = osc ? `Listening at ${osc.host}, port ${osc.port}.` : session.settings.public ? "Off: a public studio does not listen to OSC." : "Off. Start the studio with: studio app --osc 9000";
-  oscLast.hidden = !osc;
-  if (!osc) return;
-  oscLast.textContent = osc.last || "Nothing came in yet.";
-  seen = Math.min(seen, osc.serial);
-}
-
-/** Take over what messages set, as if a hand had. */
-function takeOsc({ serial, last, values }) {
-  oscLast.textContent = last || "Nothing came in yet.";
-  if (serial < seen) return;
-  seen = serial;
-  for (const [path, value] of Object.entries(values)) {
-    if (path === "amount" || path === "speed") keep({ [path]: value });
-    else hands.set(path, value);
-    sliders.get(path)?.set(value);
-  }
-}
-
-async function watchOsc() {
-  if (!isShown() || document.hidden || !oscGroup.dataset.on || loop.isRunning) return;
-  const answer = await call(server, "listen").catch(() => null);
-  if (answer) showOsc(answer.osc);
-}
-setInterval(watchOsc, OSC_EVERY);
+const knobs = new LiveKnobs();
+const matrix = new LiveMatrix({ onChange: (preset) => keep({ preset }), learn: (id, target) => knobs.midi.target(id, target), forget: (id) => knobs.midi.forget(id) });
+const presets = new LivePresets({ server, matrix });
+const hands = new LiveHands({ midi: knobs.midi, state, keep });
+const osc = new LiveOsc({ server, isResting: () => isShown() && !loop.isRunning, onValue: (path, value) => hands.take(path, value) });
 
 // ---- together -----------------------------------------------------------------------------------------------------------------------------
 let asked = "";
@@ -406,12 +242,10 @@ async function fillDesk() {
   const answer = await guarded(() => call(server, "desk", { recipe: base() }));
   if (!answer || wanted !== asked) return;
   allowed = answer;
-  oscHelp.textContent = answer.osc_help;
-  showOsc(answer.osc);
+  osc.help.textContent = answer.osc_help;
+  osc.show(answer.osc);
   matrix.offer(answer.features, answer.moves);
-  fillPresets(answer.presets);
-  if (state.preset) { matrix.use(state.preset); fillPresets(answer.presets); }
-  else if (answer.presets.length) await choosePreset(answer.presets.some((preset) => preset.name === "lucid") ? "lucid" : answer.presets[0].name);
+  await presets.open(answer.presets, state.preset);
   root.dataset.desk = "1";
 }
 
@@ -420,7 +254,7 @@ let isStale = true;
 function refresh() {
   if (!isStale || !isShown() || !recipe.value) return;
   isStale = false;
-  fillHands();
+  hands.fill();
   fillDesk();
 }
 
@@ -450,17 +284,13 @@ on("cancel", () => { if (loop.isRunning || starting) stop("Stopped."); });
 document.addEventListener("visibilitychange", () => { if (document.hidden) stop("The microphone is off because the page was hidden."); });
 addEventListener("pagehide", () => stop());
 
-showSource();
-showMidi();
 fillEmpty();
 root.append(
   h("div", { class: "studio-stage" }, stage.element, problem, bar),
   h("div", { class: "studio-side", role: "group", "aria-label": "Controls" },
-    controls.group("Live", modeChoice.element, sourceChoice.element, deviceField, fileRow),
-    controls.group("Sound matrix", presetBox, amountBox, matrix.element, h("div", { class: "studio-row sources" }, presetName, presetSave)),
-    handGroup,
-    controls.group("MIDI", midiWords, midiProblem, h("div", {}, midiButton), midiList),
-    oscGroup,
+    controls.group("Live", modeChoice.element, ...sources.elements),
+    controls.group("Sound matrix", presets.box, hands.amount, matrix.element, presets.saving),
+    hands.group, knobs.group, osc.group,
     controls.group("Recording and safety", soundToggle.element, limitToggle.element)));
 liveViews.add({ names: ["sound"], block: document.getElementById("studio-live"), show, leave, start: () => startButton.click(), snapshot, record });
 window.studio.mounted(element);
