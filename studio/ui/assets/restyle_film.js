@@ -1,5 +1,5 @@
 /* A film in Restyle: its moment, its range, how steady it is kept, what it will take, its job, and the finished film beside it.
- * What is done to a single frame is the board's business (widgets/restyle.js). */
+ * What is done to a single frame is the developer's business (restyle_developer.js). */
 (() => {
   "use strict";
   const { h, on, emit, call, guarded, latestWins, controls, status, tabs, fetchParts, FilmPair } = window.studio;

@@ -1,5 +1,5 @@
 /* What can be wished of a restyled photo: strength, strokes, colours, where, and with which other styles. The board of Restyle shows
- * these controls; how a photo is made and undone is its own business (widgets/restyle.js). */
+ * these controls; how a photo is made (restyle_developer.js) and undone (restyle_desk.js) is not their business. */
 (() => {
   "use strict";
   const { h, controls } = window.studio;
