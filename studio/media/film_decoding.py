@@ -1,33 +1,30 @@
-"""Films through PyAV: their facts, and their frames one by one. Times and damage are handled here, colours elsewhere."""
+"""Films through PyAV: their facts, and their frames one by one, whatever is damaged.
+
+This is *not* where frames are counted (``film_spacing.py``) or turned into upright RGB (``film_colors.py``).
+"""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import av.error
-import numpy as np
 
 from studio.errors import MediaError
 from studio.media.files import safe_name
 from studio.media.film_colors import Upright, color_notes
-from studio.media.film_facts import MAX_FILM_FRAMES, MAX_FILM_SECONDS, FilmFacts, FilmFrame, SoundFacts
+from studio.media.film_facts import FilmFacts, FilmFrame, SoundFacts
 from studio.media.film_files import check_pixels, film_stream, opened
 from studio.media.film_marks import find_film_marks
+from studio.media.film_spacing import find_spacing, tolerance
 from studio.media.marks import parse_recipe
 
-COUNT_SECONDS = 2.0
-"""Time that counting the frames of a film may take; beyond it their number is estimated."""
 _MAX_FAILURES = 200
 """Packets in a row that cannot be decoded before a film counts as damaged."""
-_TOLERANCE = Fraction(1, 2)
-"""Seconds by which a film may be shorter than it says."""
 _WITHOUT_TIMES = ("avi", "h264", "hevc", "m4v", "mpegvideo")
 _LEAD_FRAMES = 16
 """Frames to begin early when seeking: frames are stored in another order than they are shown."""
@@ -46,7 +43,7 @@ def probe_video(path: str | os.PathLike[str]) -> FilmFacts:
         first = _first_frame(container, stream, label)
         upright = Upright(first, _pixel_aspect(stream))
         check_pixels(*upright.size, label)
-        spacing = _spacing(container, stream, label)
+        spacing = find_spacing(container, stream, label)
         found = find_film_marks(path, container.metadata)
         recipe, recipe_error = parse_recipe(found.recipe_text)
         return FilmFacts(
@@ -66,7 +63,7 @@ def probe_video(path: str | os.PathLike[str]) -> FilmFacts:
             recipe=recipe,
             recipe_error=recipe_error,
             marks=found.marks,
-            notes=color_notes(first) + _missing_note(spacing),
+            notes=color_notes(first) + spacing.notes,
             origin=_origin(container, stream, first),
             missing=spacing.missing,
         )
@@ -117,18 +114,6 @@ def sound_facts(container: Any) -> SoundFacts | None:
     else:
         duration = Fraction(container.duration or 0, av.time_base)
     return SoundFacts(str(context.codec.canonical_name), int(context.sample_rate), int(context.channels), duration)
-
-
-@dataclass(frozen=True, slots=True)
-class _Spacing:
-    """How the frames of a film lie in time."""
-
-    rate: Fraction
-    is_variable: bool
-    frames: int
-    is_exact: bool
-    duration: Fraction
-    missing: Fraction = Fraction(0)
 
 
 class _Clock:
@@ -215,98 +200,10 @@ def _pixel_aspect(stream: Any) -> Fraction:
     return Fraction(aspect) if aspect else Fraction(1)
 
 
-def _spacing(container: Any, stream: Any, label: str) -> _Spacing:
-    """Count the frames by their packets, without decoding, and see whether they are evenly spaced."""
-    container.seek(stream.start_time or 0, stream=stream, backward=True)
-    tick = Fraction(stream.time_base)
-    stamps, last, is_whole = _stamps(container, stream)
-    known = next((Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate), Fraction(25))
-    if len(stamps) < 2:
-        rate = _bounded(known)
-        duration = Fraction(last) * tick if last > 0 else 1 / rate
-        return _checked(_Spacing(rate, False, max(1, len(stamps)), is_whole, duration), label)
-    times = np.sort(np.asarray(stamps, np.int64))
-    span = Fraction(int(times[-1] - times[0])) * tick
-    measured = (len(times) - 1) / span if span else known
-    even = next((rate for rate in _candidates(known, stream, measured) if _is_even(times, tick, rate)), None)
-    claimed = _claimed_seconds(container, stream)
-    rate = even or _bounded(measured.limit_denominator(1001))
-    if not is_whole:
-        frames = max(len(times), stream.frames or round(claimed * rate))
-        return _checked(_Spacing(rate, even is None, frames, False, frames / rate if even else max(span, claimed)), label)
-    duration = len(times) / rate if even else span + (Fraction(last) * tick if last > 0 else 1 / rate)
-    missing = claimed - duration
-    missing = missing if missing > max(_TOLERANCE, 3 / rate) else Fraction(0)
-    return _checked(_Spacing(rate, even is None, len(times), True, duration, missing), label)
-
-
-def _stamps(container: Any, stream: Any) -> tuple[list[int], int, bool]:
-    """Give the time stamps of all packets, the duration of the last one, and whether the end was reached in time."""
-    stamps: list[int] = []
-    latest, last = -(1 << 62), 0
-    deadline = time.monotonic() + COUNT_SECONDS
-    try:
-        for packet in container.demux(stream):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or not packet.size or packet.is_discard:
-                continue
-            stamps.append(stamp)
-            if stamp >= latest:
-                latest, last = stamp, packet.duration or 0
-            if time.monotonic() > deadline or len(stamps) > MAX_FILM_FRAMES:
-                return stamps, last, False
-    except (av.error.FFmpegError, EOFError):
-        return stamps, last, False
-    return stamps, last, stream.codec_context.codec.canonical_name != "vp8"
-
-
-def _candidates(known: Fraction, stream: Any, measured: Fraction) -> Iterator[Fraction]:
-    """Give the rates that a film may have exactly, the likeliest first."""
-    for rate in (known, stream.base_rate, stream.guessed_rate):
-        if rate:
-            yield Fraction(rate)
-    yield Fraction(round(measured))
-    yield Fraction(round(measured * Fraction(1001, 1000)) * 1000, 1001)
-    yield measured.limit_denominator(1001)
-    yield measured
-
-
-def _is_even(times: Any, tick: Fraction, rate: Fraction) -> bool:
-    """Tell whether the sorted stamps lie on a grid of ``rate``, to within what the container can write down."""
-    if rate <= 0 or rate > 1000:
-        return False
-    steps = np.arange(len(times)) * float(1 / (rate * tick))
-    return bool(np.abs((times - times[0]) - steps).max() <= 1.01)
-
-
-def _bounded(rate: Fraction) -> Fraction:
-    return min(max(rate, Fraction(1, 1000)), Fraction(1000))
-
-
-def _claimed_seconds(container: Any, stream: Any) -> Fraction:
-    """Say how long the pictures last by the file's own word; the whole file's word counts only when there is no sound."""
-    if stream.duration:
-        return Fraction(stream.duration) * Fraction(stream.time_base)
-    return Fraction(0 if container.streams.audio else container.duration or 0, av.time_base)
-
-
-def _missing_note(spacing: _Spacing) -> tuple[str, ...]:
-    if not spacing.missing:
-        return ()
-    whole = float(spacing.duration + spacing.missing)
-    return (f"It was cut short: {float(spacing.duration):.1f} of {whole:.1f} seconds are there.",)
-
-
-def _checked(spacing: _Spacing, label: str) -> _Spacing:
-    if spacing.duration > MAX_FILM_SECONDS or spacing.frames > MAX_FILM_FRAMES:
-        raise MediaError(f"{label} claims to last {float(spacing.duration) / 3600:.0f} hours; the most is 24. Cut it first.")
-    return spacing
-
-
 def _check_end(reached: Fraction, facts: FilmFacts, end: Fraction | None) -> None:
     """Say so when the pictures end well before the film does."""
     whole = facts.duration + facts.missing
-    if (whole if end is None else min(end, whole)) - reached > max(_TOLERANCE, 3 / facts.rate):
+    if (whole if end is None else min(end, whole)) - reached > tolerance(facts.rate):
         raise MediaError(
             f"{facts.name} is damaged: its pictures end after {float(reached):.1f} of {float(whole):.1f} seconds. "
             "Choose an earlier end, or save it again."
