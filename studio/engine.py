@@ -24,7 +24,7 @@ from studio import checkpoints, paths
 from studio.accel import runtime
 from studio.accel.device import full_floats, pick_device
 from studio.errors import RecipeError
-from studio.fallback import Fallback, attempt
+from studio.fallback import CANNOT_GO_ON, Fallback, attempt
 from studio.fastest import Fastest
 from studio.latents import recipe_to_ws
 from studio.media import ImageArray, thumbnail
@@ -36,8 +36,6 @@ from studio.runners import Preparer, Way
 from studio.worker import Priority, Worker
 
 T = TypeVar("T")
-
-CANNOT_GO_ON = "There is not enough memory to go on. Close other programs, then continue."
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+CANNOT_BEGIN = "There is not enough memory for this. Close other programs or use a smaller size."
+CANNOT_GO_ON = "There is not enough memory to go on. Close other programs, then continue."
+
 
 class MemoryFullError(DeviceError):
     """There was no memory left on the device."""
 
 
-def attempt(task: Callable[[], T], sentence: str = "There is not enough memory for this. Close other programs or use a smaller size.") -> T:
+def attempt(task: Callable[[], T], sentence: str = CANNOT_BEGIN) -> T:
     """Try something once.
 
     Raises:

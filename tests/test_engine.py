@@ -14,6 +14,7 @@ from studio.accel.candidate import Candidate
 from studio.accel.device import pick_device
 from studio.engine import Engine
 from studio.errors import CheckpointError, DeviceError, RecipeError
+from studio.fallback import CANNOT_GO_ON, attempt
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 from studio.render import draw, mix_recipes, to_image
 from studio.runners import Preparer, Runner
@@ -151,6 +152,22 @@ def test_a_full_gpu_goes_on_on_the_cpu_with_a_note(engine, library, monkeypatch)
     monkeypatch.setattr(network.synthesis, "forward", full)
     assert engine.preview(of("one")).shape == (16, 16, 3)
     assert "on the CPU now" in engine.status().note and engine.status().device == "cpu"
+
+
+def failing(error):
+    def task():
+        raise error
+
+    return task
+
+
+def test_only_what_speaks_of_memory_counts_as_full():
+    for error in (MemoryError(), RuntimeError("CUDA out of memory"), RuntimeError("not enough memory: you tried")):
+        with pytest.raises(DeviceError, match="not enough memory to go on"):
+            attempt(failing(error), CANNOT_GO_ON)
+    with pytest.raises(RuntimeError, match="shape"):
+        attempt(failing(RuntimeError("shape mismatch")))
+    assert attempt(lambda: 7) == 7
 
 
 def test_a_full_computer_is_one_sentence(engine, library, monkeypatch):

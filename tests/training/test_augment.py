@@ -41,6 +41,27 @@ def test_every_pipe_keeps_the_shape_changes_the_picture_and_lets_gradients_throu
     assert not torch.equal(out, img)
 
 
+@pytest.mark.parametrize(("sign", "expected"), [(1.0, [0.0, 0.0, 0.0, 0.4, 0.4]), (-1.0, [0.0] * 5)])
+def test_the_strength_moves_every_fourth_step_as_the_discriminator_is_too_sure_or_not(sign: float, expected: list[float]) -> None:
+    pipe = augment.Augment()
+    adaptation = augment.Adaptation(pipe, Settings("stylegan2", ("x",), augment="ada", ada_target=0.6, ada_kimg=0.1), 10)
+    strengths = []
+    for _ in range(5):
+        adaptation.follow(sign)
+        strengths.append(pipe.p)
+    assert strengths == pytest.approx(expected)
+    assert adaptation.signs == [sign]
+
+
+def test_an_adapting_strength_never_leaks_and_a_fixed_one_stays() -> None:
+    for kind, first, last in (("ada", 0.7, augment.LARGEST_P), ("fixed", 0.9, 0.9)):
+        pipe = augment.Augment(first)
+        adaptation = augment.Adaptation(pipe, Settings("stylegan2", ("x",), augment=kind, ada_kimg=0.001), 10)
+        for _ in range(8):
+            adaptation.follow(1.0)
+        assert pipe.p == last
+
+
 @pytest.mark.parametrize("make", [lambda: augment.Augment(0.5, "all"), augment.DiffAugment])
 def test_equal_steps_draw_equal_augmentations(make) -> None:  # type: ignore[no-untyped-def]
     img = smooth(4)
