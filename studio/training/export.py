@@ -88,7 +88,7 @@ def _probe(network: nn.Module, pictures: int) -> Tensor:
 
 
 def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -> list[Path]:
-    """Write the networks of a run as ``NAME.safetensors`` (and ``NAME-inverse.safetensors``) into ``target``.
+    """Write the networks of a run as ``NAME.safetensors`` (and the inverse's, see :func:`inverse_name`) into ``target``.
 
     Args:
         folder: The run's folder.
@@ -107,7 +107,7 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
     classes = tuple(header["scalars"].get("classes", ()))
     files = []
     for suffix, network in networks(settings, tensors, header["scalars"]).items():
-        name = f"{settings.name}-{suffix}" if suffix else settings.name
+        name = inverse_name(settings.name) if suffix else settings.name
         written = replace(
             card,
             family=str(network.family),
@@ -120,6 +120,13 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
         save(halved(network), file, written)
         files.append(file)
     return files
+
+
+def inverse_name(name: str) -> str:
+    """Name the way back of a translator: ``apple2orange`` gives ``orange2apple``, any other name gets ``-inverse``."""
+    first, separator, second = name.partition("2")
+    is_pair = bool(first and second) and (first + second).replace("_", "").isalpha()
+    return f"{second}{separator}{first}" if is_pair else f"{name}-inverse"
 
 
 def _turned(direction: str) -> str:

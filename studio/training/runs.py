@@ -21,7 +21,7 @@ from studio.checkpoints import Library, ModelCard
 from studio.checkpoints.names import check_name
 from studio.errors import StudioError, TrainingError
 from studio.training import presence, presets
-from studio.training.export import export
+from studio.training.export import export, inverse_name
 from studio.training.forecast import Forecast
 from studio.training.loop import require_same_run
 from studio.training.settings import Settings, Tick
@@ -97,7 +97,7 @@ def check_free(name: str, library: Library) -> None:
         StudioError: The name cannot be a file's name, or belongs to a model that came with the studio or was imported.
     """
     check_name(name)
-    taken = [entry for entry in library.list() if entry.name in (name, f"{name}-inverse")]
+    taken = [entry for entry in library.list() if entry.name in (name, inverse_name(name))]
     if any(entry.shipped or entry.card.source_format != SOURCE for entry in taken):
         raise TrainingError(f"There already is a model called {taken[0].name}. Choose another name.")
 

@@ -48,6 +48,20 @@ def test_a_trained_translator_opens_in_both_directions(tmp_path: Path) -> None:
     assert checkpoints.load(files[0])(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
 
 
+def test_the_way_back_of_two_things_is_named_like_the_way_there() -> None:
+    names = ("apple2orange", "winter_woods2summer", "monet", "style2", "2d", "a2b2c", "pix2pix7")
+    backwards = [
+        "orange2apple",
+        "summer2winter_woods",
+        "monet-inverse",
+        "style2-inverse",
+        "2d-inverse",
+        "a2b2c-inverse",
+        "pix2pix7-inverse",
+    ]
+    assert [export.inverse_name(name) for name in names] == backwards
+
+
 def test_half_precision_is_refused_where_it_would_show() -> None:
     class Steep(nn.Module):
         def __init__(self, weight: float) -> None:
