@@ -202,11 +202,13 @@ def test_a_knob_is_learned_moves_its_value_is_remembered_and_forgotten(person):
     cell.click()
     person.page.evaluate("window.turn(0x93, 60, 127)")
     assert float(board(person).locator(".live-line .studio-number").first.input_value()) == 2
-    assert board(person).locator(".live-bindings li").count() == 2
+    learned = board(person).locator(".live-bindings li").all_inner_texts()
+    assert len(learned) == 2
+    assert learned[0] == "Knob 21, channel 1 moves Psi"
     person.page.reload()
     person.ready()
     opened(person)
-    assert board(person).locator(".live-bindings li").count() == 2
+    assert board(person).locator(".live-bindings li").all_inner_texts() == learned
     assert not board(person).locator(".live-learn:visible").count()
     press(person, "Forget Knob 21, channel 1")
     assert board(person).locator(".live-bindings li").count() == 1

@@ -112,12 +112,14 @@
       const button = h("button", { type: "button", class: "live-learn", "data-target": id, onclick: () => this.learn(id) });
       this.buttons.set(id, button);
       this.refresh();
+      this.onChange();
       return button;
     }
 
     forget(id) {
       this.targets.delete(id);
       this.buttons.delete(id);
+      this.onChange();
     }
 
     refresh() {
