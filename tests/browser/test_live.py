@@ -56,6 +56,31 @@ CLICKS = """async () => {
     return values.flatMap((one, hop) => (one[at] ? [(hop + 1) * studio.Hearing.hop / rate] : []));
 }"""
 
+PACE = """async (gaps) => {
+    const real = performance.now;
+    let clock = 0;
+    performance.now = () => clock;
+    const dot = document.createElement("canvas").toDataURL();
+    const told = [];
+    await new Promise((resolve, reject) => {
+        const loop = new studio.LiveLoop({
+            ask: async () => ({ url: dot, ...loop.stamp() }),
+            show: () => { clock += gaps.shift(); },
+            onRate: ({ rate }) => told.push([clock, rate]),
+            onError: reject,
+        });
+        const count = loop.count.bind(loop);
+        loop.count = (...given) => { count(...given); if (!gaps.length) { loop.stop(); resolve(); } };
+        loop.start();
+    });
+    performance.now = real;
+    return told;
+}"""
+RATES = """(pictures) => {
+    const pace = new studio.PictureRate();
+    return pictures.map(([now, taken]) => { pace.add(now, taken); return pace.rate; });
+}"""
+
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory, serve):
@@ -309,3 +334,23 @@ def test_nothing_of_the_board_is_cut_off(visit, size):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= size[0]
         assert box["y"] + box["height"] <= size[1]
+
+
+def test_pictures_that_arrive_together_say_no_rate_until_a_second_of_them_was_seen(visit):
+    page = visit(settle=False).page
+    assert page.evaluate(PACE, [1000, 0.4, 0.4, 0.4, 0.4, 90]) == []
+    told = page.evaluate(PACE, [1000, *[100] * 40])
+    assert told[0][0] == 2000
+    assert [rate for _, rate in told] == pytest.approx([10] * len(told))
+    assert len(told) > 5
+
+
+def test_a_slow_model_gets_its_rate_too_and_a_pause_is_no_slowness(visit):
+    page = visit(settle=False).page
+    slow = page.evaluate(RATES, [[now, now - 6000] for now in range(6000, 24000, 3000)])
+    assert slow == [None, None, None, *[pytest.approx(1 / 3)] * 3]
+    steady = [[now, now - 100] for now in range(0, 2100, 100)]
+    paused = page.evaluate(RATES, steady + [[60_000 + now, 60_000 + now - 100] for now, _ in steady])
+    assert paused == [None] * 10 + [pytest.approx(10)] * 32
+    bursts = page.evaluate(RATES, [[5000 * beat + now, 5000 * beat + now - 100] for beat in range(8) for now in (0, 100, 200)])
+    assert bursts == [None] * 10 + [pytest.approx(10)] * 14

@@ -5,6 +5,10 @@
   const { h, decode } = window.studio;
   const IN_FLIGHT = 2;
   const RATE_WINDOW = 2000;
+  const RATE_SPAN = 1000;
+  const RATE_FEWEST = 4;
+  const RATE_PAUSE = 1000;
+  const TOLD_EVERY = 300;
   const BITS_PER_PIXEL = 6;
 
   class CameraError extends Error {}
@@ -101,7 +105,38 @@
     }
   }
 
-  /** Ask for picture after picture. ask() resolves to {url, ms, wait?, ...} (null: stop); show(image, answer) draws one. */
+  /** How many pictures come in a second and how late, over the last seconds (of slow ones: over the last few). All times in ms. */
+  class PictureRate {
+    constructor() {
+      this.pictures = [];
+    }
+
+    /** A picture was shown now that was taken then. Time in which none was asked for is left out: a pause is no slowness. */
+    add(now, taken) {
+      const { pictures } = this;
+      const idle = taken - pictures.at(-1)?.now;
+      if (idle > RATE_PAUSE) for (const picture of pictures) picture.now += idle;
+      pictures.push({ now, delay: now - taken });
+      while (pictures.length > RATE_FEWEST && pictures[0].now < now - RATE_WINDOW) pictures.shift();
+    }
+
+    /** Pictures in a second; null while they are too few, or came too close together, to tell. */
+    get rate() {
+      const { pictures } = this;
+      if (pictures.length < RATE_FEWEST) return null;
+      const span = pictures.at(-1).now - pictures[0].now;
+      return span < RATE_SPAN ? null : ((pictures.length - 1) * 1000) / span;
+    }
+
+    /** The middle time from taking a picture to showing it; 0 before the first one. */
+    get delay() {
+      const delays = this.pictures.map(({ delay }) => delay).sort((a, b) => a - b);
+      return delays[delays.length >> 1] ?? 0;
+    }
+  }
+
+  /** Ask for picture after picture. ask() resolves to {url, ms, wait?, ...} (null: stop); show(image, answer) draws one;
+   * onRate({rate, delay, ms}) is told now and then, once there have been enough to tell. */
   class LiveLoop {
     constructor({ ask, show, onRate, onError }) {
       Object.assign(this, { ask, show, onRate, onError, run: null });
@@ -111,9 +146,14 @@
       return !!this.run;
     }
 
+    /** How late pictures are at present, in ms. */
+    get delay() {
+      return this.run?.pace.delay ?? 0;
+    }
+
     start() {
       this.stop();
-      const run = (this.run = { next: 0, shown: -1, times: [], delays: [], told: 0 });
+      const run = (this.run = { next: 0, shown: -1, pace: new PictureRate(), told: 0 });
       for (let place = 0; place < IN_FLIGHT; place += 1) this.keepAsking(run);
     }
 
@@ -153,13 +193,10 @@
 
     count(run, answer) {
       const now = performance.now();
-      run.times.push(now);
-      run.delays.push(now - answer.taken);
-      while (run.times[0] < now - RATE_WINDOW) { run.times.shift(); run.delays.shift(); }
-      if (now - run.told < 300 || run.times.length < 2) return;
+      run.pace.add(now, answer.taken);
+      const { rate, delay } = run.pace;
+      if (rate === null || now - run.told < TOLD_EVERY) return;
       run.told = now;
-      const rate = ((run.times.length - 1) * 1000) / (now - run.times[0]);
-      const delay = [...run.delays].sort((a, b) => a - b)[run.delays.length >> 1];
       this.onRate({ rate, delay, ms: answer.ms });
     }
   }
@@ -245,5 +282,5 @@
     }
   }
 
-  Object.assign(window.studio, { Camera, CameraError, LiveLoop, Recorder, Walker });
+  Object.assign(window.studio, { Camera, CameraError, LiveLoop, PictureRate, Recorder, Walker });
 })();

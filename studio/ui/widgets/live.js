@@ -86,7 +86,6 @@ const loop = new LiveLoop({
     showState();
   },
   onRate({ rate: perSecond, delay, ms }) {
-    run.delay = delay / 1000;
     rate.textContent = `${perSecond.toFixed(1)} a second, ${Math.round(delay)} ms behind`;
     rate.dataset.rate = perSecond.toFixed(1);
     if (ms) emit("speed", { device: session.device || "cpu", ms, runner: "", note: "" });
@@ -111,7 +110,7 @@ async function begin() {
     if (state.source !== "none" && !(await stage.waiting(sources.open()))) return;
     if (starting !== ticket) { ears.close(); return; }
     sources.fillDevices();
-    run = { id: Math.random().toString(36).slice(2, 12), began: performance.now(), delay: 0 };
+    run = { id: Math.random().toString(36).slice(2, 12), began: performance.now() };
     loop.start();
     meterOn();
     status(sources.words);
@@ -163,7 +162,7 @@ async function snapshot() {
 function record() {
   if (recorder) return endRecording();
   if (!lastShown || !loop.isRunning) return undefined;
-  const sound = state.sound && ears.isOpen ? ears.track(run.delay) : null;
+  const sound = state.sound && ears.isOpen ? ears.track(loop.delay / 1000) : null;
   if (!Recorder.formatFor(!!sound)) return status("This browser cannot record. Use a current Chrome, Edge, Firefox or Safari.", "error");
   const width = lastShown.image.naturalWidth || lastShown.image.width;
   recorder = new Recorder(lastShown.image, { scale: width < 384 ? 2 : 1, sound });
