@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 
 import pytest
 from fake_studio import fake_context
@@ -43,6 +44,12 @@ def test_strangers_send_small_files_only():
 def test_the_page_names_no_other_host():
     hosts = set(re.findall(r"(?:https?:)?//([a-z0-9.-]+\.[a-z]+)", app.head()))
     assert hosts <= {"www.w3.org"}
+
+
+@pytest.mark.parametrize(("kind", "named"), [("js", app.SCRIPTS), ("css", app.STYLES)])
+def test_the_page_is_given_every_script_and_style_sheet_of_the_assets_once(kind, named):
+    folder = resources.files("studio.ui") / "assets"
+    assert sorted(named) == sorted(file.name for file in folder.iterdir() if file.name.endswith(f".{kind}"))
 
 
 @pytest.fixture(scope="module")
