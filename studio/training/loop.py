@@ -140,12 +140,11 @@ class _Run:
                 if progress >= 1 or is_over:
                     break
                 yield from self._step(progress)
-            yield from self._snapshot()
+            is_finished = self.progress() >= 1
             if self.saved_step != self.steps:
-                yield from self._save()
-            yield self._tick(
-                "end" if self.progress() >= 1 else "stopped", "finished" if self.progress() >= 1 else "stopped; resume any time"
-            )
+                yield from self._save(is_measured=is_finished)
+            yield from self._snapshot()
+            yield self._tick("end" if is_finished else "stopped", "finished" if is_finished else "stopped; resume any time")
         finally:
             self.board.close()
             if self.saved_step != self.steps and self.team.is_first:
@@ -211,11 +210,12 @@ class _Run:
         file = self.folder.write_snapshot(self.steps, self.trainer.sample_grid())
         yield self._tick("snapshot", file=file)
 
-    def _save(self) -> Iterator[Tick]:
+    def _save(self, *, is_measured: bool = True) -> Iterator[Tick]:
+        """Write the state; measuring first how good it is takes a while, for which nobody waits who stops a run."""
         if not self.team.is_first:
             self.saved_at, self.saved_step = self.seconds, self.steps
             return
-        quality = self.trainer.quality() if self.steps else {}
+        quality = self.trainer.quality() if self.steps and is_measured else {}
         score = quality.get("score")
         is_best = score is not None and (self.best is None or score < self.best)
         self.best = score if is_best else self.best

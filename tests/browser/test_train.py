@@ -142,6 +142,29 @@ def test_a_translator_asks_for_the_second_kind_of_pictures(visit, pictures):
     assert page.get_by_role("button", name="Start training").is_disabled()
 
 
+@pytest.mark.slow
+def test_a_translator_that_still_trains_restyles_a_photo(studio, visit, pictures, tmp_path, no_run_left):
+    person = open_train(visit(settle=False))
+    page = person.page
+    page.get_by_label("Run", exact=True).select_option("")
+    page.get_by_label("Family", exact=True).select_option("cyclegan")
+    set_field(person, "Pictures", pictures / "round")
+    set_field(person, "In the style of", pictures / "square")
+    page.wait_for_function("document.querySelector('.train-set[data-which=target] .say').textContent.includes('8 pictures')", timeout=WAIT)
+    page.get_by_label("Size", exact=True).select_option("32")
+    set_field(person, "Minutes", 100)
+    set_field(person, "Name", "round2square")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Open in Restyle").click(timeout=2 * WAIT)
+    page.wait_for_selector("#studio-restyle .studio-style[data-name=round2square][aria-checked=true]", timeout=WAIT)
+    photo = tmp_path / "lake.png"
+    Image.new("RGB", (48, 36), (90, 120, 160)).save(photo)
+    person.drop(photo)
+    page.wait_for_selector('.studio-viewer[data-quality=full] .studio-plate img[alt="After: lake.png, round2square"]', timeout=WAIT)
+    assert presence.holder(RunFolder(train.home(studio.ctx) / "round2square")) is not None
+    assert page.locator("#studio-restyle .studio-style").count() == 2, "there is a way back too"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_sticks_out_on_a_narrow_screen(visit, scheme):
     person = open_train(visit(settle=False, viewport={"width": 390, "height": 844}, color_scheme=scheme))

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,19 @@ def test_sigterm_saves_and_ends_the_run(gan: Settings) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
     assert kinds[-1] == "stopped"
     assert newest(gan)[1]["step"] == 0
+
+
+def test_stopping_saves_at_once_without_measuring_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = presets.build_trainer
+
+    def unmeasurable(*args: Any, **options: Any) -> Any:
+        trainer = build(*args, **options)
+        monkeypatch.setattr(trainer, "quality", lambda: pytest.fail("nobody waits for it"))
+        return trainer
+
+    monkeypatch.setattr(presets, "build_trainer", unmeasurable)
+    assert [tick.kind for tick in run(settings, steps=2)][-3:] == ["state", "snapshot", "stopped"]
+    assert newest(settings)[1]["step"] == 2
 
 
 def test_closing_the_iterator_saves_the_last_step(gan: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
