@@ -81,7 +81,8 @@ class Library:
         for entry in entries:
             if entry.name == name:
                 return entry
-        names = ", ".join(entry.name for entry in entries[:8]) or "none yet"
+        own_first = sorted(entries, key=lambda entry: entry.shipped)
+        names = ", ".join(entry.name for entry in own_first[:8]) or "none yet"
         raise UnknownModelError(f"There is no model called {ascii(name)[1:-1][:120]!r}. Installed: {names}.")
 
     def import_file(
