@@ -48,6 +48,7 @@ SCRIPTS = (
     "film_matrix.js",
     "film_side.js",
     "live.js",
+    "live_recording.js",
     "live_views.js",
     "live_hearing.js",
     "live_ears.js",

@@ -1,7 +1,7 @@
 /* The boards of the Live tab: which one is shown, and the keys that start, keep and record on it. Knows nothing of what they do. */
 (() => {
   "use strict";
-  const { h, call, controls, emit, guarded, keys, status } = window.studio;
+  const { controls, keys } = window.studio;
   const KEPT = "studio.live.view";
   const NAMES = [["camera", "Camera"], ["walk", "Walk"], ["sound", "Sound"]];
   const boards = [];
@@ -40,27 +40,9 @@
     },
   };
 
-  /** Bring a recorded film to the gallery, or where the studio keeps none to the downloads; says so in the status line. */
-  async function keepFilm({ server, upload, film, recipe, side, isKept, sentence = "" }) {
-    if (!isKept) {
-      const url = URL.createObjectURL(film);
-      h("a", { href: url, download: film.name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60000);
-      status(`${sentence} ${film.name} is in your downloads.`.trim());
-      return;
-    }
-    const answer = await guarded(async () => {
-      const stored = await upload(film);
-      return call(server, "keep_recording", { path: stored.path, recipe, side });
-    });
-    if (!answer) return;
-    status(`${sentence} ${answer.say}`.trim());
-    emit("gallery");
-  }
-
   keys.register({ key: " ", shows: "Space", title: "Start or stop", tab: "live", run: () => liveViews.board.start() });
   keys.register({ key: "s", title: "Snapshot", tab: "live", run: () => liveViews.board.snapshot() });
   keys.register({ key: "v", title: "Record, or end the recording", tab: "live", run: () => liveViews.board.record() });
 
-  Object.assign(window.studio, { liveViews, keepFilm });
+  Object.assign(window.studio, { liveViews });
 })();

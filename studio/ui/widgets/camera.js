@@ -1,26 +1,10 @@
-const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, Recorder, Walker, StyleTiles, liveViews, keepFilm } = window.studio;
+const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, LiveBar, remembered, Walker, StyleTiles, liveViews } = window.studio;
 const root = element.querySelector(".studio-widget");
-const KEPT = "studio.camera";
-const state = { style: "", side: 256, shape: "square", isMirrored: true, strength: 1, keep: false, speed: 0.4, isWalking: true, psi: 0.7, ...read() };
+const { state, keep } = remembered("studio.camera", { style: "", side: 256, shape: "square", isMirrored: true, strength: 1, keep: false, speed: 0.4, isWalking: true, psi: 0.7 });
 const walker = new Walker();
 const camera = new Camera();
 let styles = [];
 let allowed = { sides: [256], seconds: 120, keeps: false };
-let recorder = null;
-let lastShown = null;
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT)) || {};
-  } catch {
-    return {};
-  }
-}
-
-function keep(values) {
-  Object.assign(state, values);
-  localStorage.setItem(KEPT, JSON.stringify(state));
-}
 
 // ---- the picture ------------------------------------------------------------------------------------------------------------
 const emptyBox = h("div", {});
@@ -89,11 +73,8 @@ const loop = new LiveLoop({
   ask: () => (isCamera() ? askCamera() : askWalk()),
   show(image, answer) {
     if (answer.source) stage.before = answer.source;
-    lastShown = { image, source: answer.source, recipe: isCamera() ? null : walkRecipe() };
     stage.draw(image, isCamera() ? `the camera as ${style()?.title}` : `${model.facts?.title}, place ${walker.x.toFixed(2)} by ${walker.y.toFixed(2)}`);
-    recorder?.add(image);
-    if (recorder && recorder.seconds > allowed.seconds) endRecording(`Recordings end after ${Math.round(allowed.seconds / 60)} minutes.`);
-    showState();
+    bar.take({ image, source: answer.source, recipe: isCamera() ? null : walkRecipe() });
   },
   onRate({ rate: perSecond, delay, ms }) {
     rate.textContent = `${perSecond.toFixed(1)} a second, ${Math.round(delay)} ms behind, model ${Math.round(ms || 0)} ms`;
@@ -144,7 +125,7 @@ function stop(sentence = "") {
   const wasOn = loop.isRunning || camera.isOpen || starting;
   loop.stop();
   camera.close();
-  endRecording();
+  bar.end();
   rate.textContent = "";
   delete rate.dataset.rate;
   if (wasOn && sentence) status(sentence);
@@ -153,70 +134,32 @@ function stop(sentence = "") {
 camera.onEnded = () => stop("The camera was unplugged or switched off.");
 
 // ---- snapshot and recording ------------------------------------------------------------------------------------------------------
-async function snapshot() {
-  if (!lastShown) return;
-  snapButton.disabled = true;
-  const answer = await guarded(() => stage.waiting(isCamera() ? snapCamera() : call(server, "still", { recipe: lastShown.recipe })));
-  snapButton.disabled = !lastShown;
-  if (!answer) return;
-  status(answer.say);
-  if (answer.item) emit("picture-made", answer.item);
-  emit("gallery");
-  if (answer.download) h("a", { href: answer.download, download: `${answer.id}` }).click();
-}
-
 /** The camera's picture of this moment in its own size (when it is off: the one shown last), restyled in full quality. */
-async function snapCamera() {
+async function snapCamera(shown) {
   const way = framing();
-  const whole = camera.isOpen ? camera.grab({ ...way, side: 0 }) : lastShown.source;
+  const whole = camera.isOpen ? camera.grab({ ...way, side: 0 }) : shown.source;
   const blob = await new Promise((resolve) => whole.toBlob(resolve, "image/png"));
   const stored = await upload(new File([blob], "camera.png", { type: "image/png" }));
   return call(server, "snapshot", { path: stored.path, recipe: wishes(), side: Math.min(way.side, whole.width, whole.height) });
 }
 
-function record() {
-  if (recorder) return endRecording();
-  if (!Recorder.format) return status("This browser cannot record. Use a current Chrome, Edge, Firefox or Safari.", "error");
-  if (!lastShown || !loop.isRunning) return undefined;
-  recorder = new Recorder(lastShown.image, { scale: state.side < 384 ? 2 : 1 });
-  recorder.recipe = isCamera() ? wishes() : lastShown.recipe;
-  status("Recording. Each picture stays for as long as it was on the screen.");
-  showState();
-  return undefined;
-}
-
-async function endRecording(sentence = "") {
-  if (!recorder) return;
-  const { recipe: made } = recorder;
-  const done = recorder;
-  recorder = null;
-  showState();
-  const film = await done.end(`${made.model.name}-live`);
-  await stage.waiting(keepFilm({ server, upload, film, recipe: made, side: state.side, isKept: allowed.keeps, sentence }));
-}
-
-const startButton = controls.button({ label: "Start", key: "Space", help: "Turns the camera on, or begins the walk; Stop frees the camera", onClick: () => (loop.isRunning || starting ? stop("Stopped.") : begin()) });
+const bar = new LiveBar({
+  stage, loop, server, upload,
+  allowed: () => allowed,
+  still: (shown) => (isCamera() ? snapCamera(shown) : call(server, "still", { recipe: shown.recipe })),
+  film: (shown) => ({ recipe: isCamera() ? wishes() : shown.recipe, width: state.side }),
+  onStart: () => (loop.isRunning || starting ? stop("Stopped.") : begin()),
+  onChange: showState,
+  helps: { start: "Turns the camera on, or begins the walk; Stop frees the camera", record: "Records what is shown as a film with its true times" },
+});
 const compareButton = holdButton({ label: "Hold to compare", help: "Shows the camera itself, for as long as it is held", icon: "eye", onHold: (isHeld) => stage.hold(isHeld) });
-const snapButton = controls.button({ label: "Snapshot", icon: "save", key: "S", help: "Keeps the picture of this moment in full quality: in the strip and in the Gallery", onClick: snapshot });
-const recordButton = controls.button({ label: "Record", key: "V", help: "Records what is shown as a film with its true times", onClick: record });
-recordButton.classList.add("studio-record");
-const bar = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Live picture" }, h("div", {}, startButton), h("div", {}, compareButton), h("div", {}, recordButton, snapButton));
-const name = (button, words) => { const part = button.querySelector("span"); if (part.textContent !== words) part.textContent = words; };
+const actions = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Live picture" }, h("div", {}, bar.startButton), h("div", {}, compareButton), h("div", {}, bar.recordButton, bar.snapButton));
 
 function showState() {
-  const isOn = loop.isRunning || starting;
-  name(startButton, isOn ? "Stop" : "Start");
-  startButton.classList.toggle("primary", !isOn && stage.empty.hidden);
-  startButton.disabled = isCamera() ? !style() : !model.facts;
-  snapButton.classList.toggle("primary", isOn);
-  snapButton.disabled = !lastShown;
+  bar.draw({ isOn: loop.isRunning || starting, canStart: !!(isCamera() ? style() : model.facts) });
   compareButton.hidden = !isCamera();
   compareButton.disabled = !stage.before;
-  recordButton.disabled = !recorder && (!loop.isRunning || !lastShown);
-  recordButton.setAttribute("aria-pressed", String(!!recorder));
-  const seconds = Math.floor(recorder?.seconds || 0);
-  name(recordButton, recorder ? `Stop ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Record");
-  modeChoice.element.inert = !!recorder;
+  modeChoice.element.inert = bar.isRecording;
 }
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------------
@@ -304,13 +247,13 @@ addEventListener("pagehide", () => stop());
 /** Another live picture is shown: end this one and go back to the empty stage. */
 function leave() {
   stop();
-  lastShown = null;
+  bar.clear();
   stage.canvas.hidden = true;
   stage.before = null;
   stage.now = null;
   stage.empty.hidden = false;
 }
 
-root.append(h("div", { class: "studio-stage" }, stage.element, problem, bar), h("div", { class: "studio-side", role: "group", "aria-label": "Controls" }, controls.group("Live", modeChoice.element), styleGroup, pictureGroup, walkGroup));
-liveViews.add({ names: ["camera", "walk"], block: document.getElementById("studio-camera"), show: showMode, leave, start: () => startButton.click(), snapshot, record });
+root.append(h("div", { class: "studio-stage" }, stage.element, problem, actions), h("div", { class: "studio-side", role: "group", "aria-label": "Controls" }, controls.group("Live", modeChoice.element), styleGroup, pictureGroup, walkGroup));
+liveViews.add({ names: ["camera", "walk"], block: document.getElementById("studio-camera"), show: showMode, leave, start: () => bar.startButton.click(), snapshot: () => bar.snapshot(), record: () => bar.record() });
 window.studio.mounted(element);

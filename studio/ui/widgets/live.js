@@ -1,29 +1,13 @@
 /* The sound board of Live: a picture that moves with what is heard, from Start to a snapshot or a recording. What it listens to, the
  * matrix, hands, knobs and messages are parts of their own (assets/live_*.js); here they are brought together. */
-const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, LiveLoop, Recorder, Ears, EarsError, LiveSources, LiveKnobs, LiveMatrix, LivePresets, LiveHands, LiveOsc, liveViews, keepFilm } = window.studio;
+const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, clone, Stage, LiveLoop, LiveBar, remembered, Ears, EarsError, LiveSources, LiveKnobs, LiveMatrix, LivePresets, LiveHands, LiveOsc, liveViews } = window.studio;
 const root = element.querySelector(".studio-widget");
-const KEPT = "studio.live";
 const REST = 40;
 const HEARD = [["rms", "Loud"], ["low", "Low"], ["mid", "Mid"], ["high", "High"], ["onset", "Onset"]];
-const state = { source: "microphone", device: "", preset: null, amount: 1, speed: 1, limits: true, sound: true, ...read() };
+const { state, keep } = remembered("studio.live", { source: "microphone", device: "", preset: null, amount: 1, speed: 1, limits: true, sound: true });
 const ears = new Ears();
 let allowed = { seconds: 120, keeps: false, most: 512 };
-let recorder = null;
-let lastShown = null;
 let run = null;
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(KEPT)) || {};
-  } catch {
-    return {};
-  }
-}
-
-function keep(values) {
-  Object.assign(state, values);
-  localStorage.setItem(KEPT, JSON.stringify(state));
-}
 
 // ---- the picture ------------------------------------------------------------------------------------------------------------
 const emptyBox = h("div", {});
@@ -79,11 +63,8 @@ async function ask() {
 const loop = new LiveLoop({
   ask,
   show(image, answer) {
-    lastShown = { image, still: answer.still };
     stage.draw(image, `${model.facts?.title || "a model"}, moved by sound`);
-    recorder?.add(image);
-    if (recorder && recorder.seconds > allowed.seconds) endRecording(`Recordings end after ${Math.round(allowed.seconds / 60)} minutes.`);
-    showState();
+    bar.take({ image, still: answer.still });
   },
   onRate({ rate: perSecond, delay, ms }) {
     rate.textContent = `${perSecond.toFixed(1)} a second, ${Math.round(delay)} ms behind`;
@@ -130,7 +111,7 @@ function stop(sentence = "") {
   if (loop.isRunning) call(server, "rest").catch(() => {});
   loop.stop();
   starting = false;
-  endRecording();
+  bar.end();
   ears.close();
   matrix.meter([]);
   rate.textContent = "";
@@ -147,53 +128,22 @@ async function restart() {
 }
 
 // ---- snapshot and recording ------------------------------------------------------------------------------------------------------
-async function snapshot() {
-  if (!lastShown) return;
-  snapButton.disabled = true;
-  const answer = await guarded(() => stage.waiting(call(server, "keep_still", { name: lastShown.still })));
-  snapButton.disabled = !lastShown;
-  if (!answer) return;
-  status(answer.say);
-  if (answer.item) emit("picture-made", answer.item);
-  emit("gallery");
-  if (answer.download) h("a", { href: answer.download, download: `${answer.id}` }).click();
-}
-
-function record() {
-  if (recorder) return endRecording();
-  if (!lastShown || !loop.isRunning) return undefined;
-  const sound = state.sound && ears.isOpen ? ears.track(loop.delay / 1000) : null;
-  if (!Recorder.formatFor(!!sound)) return status("This browser cannot record. Use a current Chrome, Edge, Firefox or Safari.", "error");
-  const width = lastShown.image.naturalWidth || lastShown.image.width;
-  recorder = new Recorder(lastShown.image, { scale: width < 384 ? 2 : 1, sound });
-  recorder.recipe = base();
-  status(`Recording${sound ? " with its sound" : ""}. Each picture stays for as long as it was on the screen.`);
-  showState();
-  return undefined;
-}
-
-async function endRecording(sentence = "") {
-  if (!recorder) return;
-  const done = recorder;
-  recorder = null;
-  showState();
-  const film = await done.end(`${done.recipe.model.name}-live`);
-  await stage.waiting(keepFilm({ server, upload, film, recipe: done.recipe, side: 256, isKept: allowed.keeps, sentence }));
-}
-
-const startButton = controls.button({ label: "Start", key: "Space", help: "Listens and plays; Stop frees the microphone", onClick: () => (loop.isRunning || starting ? stop("Stopped.") : begin()) });
-const snapButton = controls.button({ label: "Snapshot", icon: "save", key: "S", help: "Keeps the picture of this moment in full quality: in the strip and in the Gallery", onClick: snapshot });
-const recordButton = controls.button({ label: "Record", key: "V", help: "Records what is shown as a film with its true times, and what is heard with it", onClick: record });
-recordButton.classList.add("studio-record");
-snapButton.setAttribute("aria-label", "Snapshot");
+const bar = new LiveBar({
+  stage, loop, server, upload,
+  allowed: () => allowed,
+  still: (shown) => call(server, "keep_still", { name: shown.still }),
+  film: ({ image }) => ({ recipe: base(), width: image.naturalWidth || image.width, sound: state.sound && ears.isOpen ? ears.track(loop.delay / 1000) : null }),
+  onStart: () => (loop.isRunning || starting ? stop("Stopped.") : begin()),
+  onChange: showState,
+  helps: { start: "Listens and plays; Stop frees the microphone", record: "Records what is shown as a film with its true times, and what is heard with it" },
+});
 const heardMeters = new Map();
 const meters = h("div", { class: "live-meters", role: "img", "aria-label": "What is heard" }, HEARD.map(([name, words]) => {
-  const bar = h("i");
-  heardMeters.set(name, bar);
-  return h("span", {}, bar, words);
+  const level = h("i");
+  heardMeters.set(name, level);
+  return h("span", {}, level, words);
 }));
-const bar = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Picture that hears" }, h("div", {}, startButton), h("div", {}, meters), h("div", {}, recordButton, snapButton));
-const name = (button, words) => { const part = button.querySelector("span"); if (part.textContent !== words) part.textContent = words; };
+const actions = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Picture that hears" }, h("div", {}, bar.startButton), h("div", {}, meters), h("div", {}, bar.recordButton, bar.snapButton));
 
 function meterOn() {
   const mine = run;
@@ -206,17 +156,8 @@ function meterOn() {
 }
 
 function showState() {
-  const isOn = loop.isRunning || !!starting;
-  name(startButton, isOn ? "Stop" : "Start");
-  startButton.classList.toggle("primary", !isOn && stage.empty.hidden);
-  startButton.disabled = !model.facts;
-  snapButton.classList.toggle("primary", isOn);
-  snapButton.disabled = !lastShown;
-  recordButton.disabled = !recorder && (!loop.isRunning || !lastShown);
-  recordButton.setAttribute("aria-pressed", String(!!recorder));
-  const seconds = Math.floor(recorder?.seconds || 0);
-  name(recordButton, recorder ? `Stop ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Record");
-  modeChoice.element.inert = !!recorder;
+  bar.draw({ isOn: loop.isRunning || !!starting, canStart: !!model.facts });
+  modeChoice.element.inert = bar.isRecording;
 }
 
 // ---- the right column ----------------------------------------------------------------------------------------------------------------
@@ -270,7 +211,7 @@ function show() {
 
 function leave() {
   stop();
-  lastShown = null;
+  bar.clear();
   stage.canvas.hidden = true;
   stage.empty.hidden = false;
 }
@@ -285,11 +226,11 @@ addEventListener("pagehide", () => stop());
 
 fillEmpty();
 root.append(
-  h("div", { class: "studio-stage" }, stage.element, problem, bar),
+  h("div", { class: "studio-stage" }, stage.element, problem, actions),
   h("div", { class: "studio-side", role: "group", "aria-label": "Controls" },
     controls.group("Live", modeChoice.element, ...sources.elements),
     controls.group("Sound matrix", presets.box, hands.amount, matrix.element, presets.saving),
     hands.group, knobs.group, osc.group,
     controls.group("Recording and safety", soundToggle.element, limitToggle.element)));
-liveViews.add({ names: ["sound"], block: document.getElementById("studio-live"), show, leave, start: () => startButton.click(), snapshot, record });
+liveViews.add({ names: ["sound"], block: document.getElementById("studio-live"), show, leave, start: () => bar.startButton.click(), snapshot: () => bar.snapshot(), record: () => bar.record() });
 window.studio.mounted(element);
