@@ -263,11 +263,15 @@
     idOf: (tab) => tab?.dataset.tabId || tab?.textContent.trim().toLowerCase(),
     current: () => tabs.idOf(tabs.list().find((tab) => tab.getAttribute("aria-selected") === "true" || tab.classList.contains("selected"))),
     has: (id) => tabs.list().some((tab) => tabs.idOf(tab) === id),
-    /** Show a tab by its id, e.g. "mix"; resolves when its widgets are in the page. */
+    /** Show a tab by its id, e.g. "mix"; resolves when its widgets are in the page, or somebody went elsewhere meanwhile. */
     async show(id) {
-      tabs.list().find((tab) => tabs.idOf(tab) === id)?.click();
+      let wasShown = false;
       for (let tries = 0; tries < 200; tries += 1) {
-        if (document.querySelector(`#tab-${id} .studio-widget`)?.dataset.ready) return;
+        const isShown = tabs.current() === id;
+        if (isShown && document.querySelector(`#tab-${id} .studio-widget`)?.dataset.ready) return;
+        if (wasShown && !isShown) return;
+        wasShown ||= isShown;
+        if (!isShown && tries % 40 === 0) tabs.list().find((tab) => tabs.idOf(tab) === id)?.click(); // a page that is still being built loses clicks
         await new Promise((resolve) => setTimeout(resolve, 25));
       }
     },
