@@ -73,7 +73,7 @@ def test_a_folder_becomes_a_model_in_explore_and_a_reload_loses_nothing(studio, 
     assert "again.png: left out, the same as 0.png" in page.locator(".train-set[data-which=data] ul").inner_text()
     assert page.locator("img.train-sheet").evaluate("(img) => img.naturalWidth") > 64
 
-    page.get_by_label("Size", exact=True).select_option("16")
+    page.locator("#studio-train").get_by_label("Size", exact=True).select_option("16")
     set_field(person, "Minutes", 100)
     set_field(person, "Name", "tiny shapes")
     page.get_by_role("button", name="Forecast").click()
@@ -151,7 +151,7 @@ def test_a_translator_that_still_trains_restyles_a_photo(studio, visit, pictures
     set_field(person, "Pictures", pictures / "round")
     set_field(person, "In the style of", pictures / "square")
     page.wait_for_function("document.querySelector('.train-set[data-which=target] .say').textContent.includes('8 pictures')", timeout=WAIT)
-    page.get_by_label("Size", exact=True).select_option("32")
+    page.locator("#studio-train").get_by_label("Size", exact=True).select_option("32")
     set_field(person, "Minutes", 100)
     set_field(person, "Name", "round2square")
     page.get_by_role("button", name="Start training").click()
