@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from studio.checkpoints.names import check_name, clean_name, numbered
 from studio.checkpoints.quarantine import Quarantine
 from studio.checkpoints.safetensors_io import MAX_HEADER_BYTES, read_card
 from studio.errors import CheckpointError, StudioError, UnknownModelError
+from studio.media.files import atomic_write
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,7 +161,8 @@ class Library:
             try:
                 _write_card(target, replace(card, name=name))
                 if picture is not None:
-                    _write(target.with_name(f"{name}.webp"), picture)
+                    with atomic_write(target.with_name(f"{name}.webp")) as file:
+                        file.write(picture)
             except BaseException:
                 _discard(target)
                 raise
@@ -260,21 +261,8 @@ def _link(source: Path, target: Path) -> None:
 
 def _write_card(weights: Path, card: ModelCard) -> None:
     text = json.dumps(card.to_json(), ensure_ascii=False, indent=1)
-    _write(weights.with_suffix(".json"), text.encode("utf-8"))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a small file atomically."""
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with atomic_write(weights.with_suffix(".json")) as file:
+        file.write(text.encode("utf-8"))
 
 
 def _discard(weights: Path) -> None:

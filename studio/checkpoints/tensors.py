@@ -4,8 +4,6 @@ This is *not* a model format: it knows no networks, only names, tensors and a JS
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,23 +14,15 @@ from safetensors.torch import save as serialise
 
 from studio.checkpoints.safetensors_io import HEADER
 from studio.errors import DamagedFileError
+from studio.media.files import atomic_write
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:
     """Write named tensors and a JSON-able header to ``path``; the old file stays whole until the new one is on disk."""
     kept = {name: value.detach().to("cpu").contiguous().clone() for name, value in tensors.items()}
     data = serialise(kept, metadata={HEADER: json.dumps(header)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        file.write(data)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from studio.errors import StudioError
+from studio.media.files import atomic_write
 from studio.training.settings import Settings
 
 log = logging.getLogger("studio.training")
@@ -76,9 +77,8 @@ def forecast(question: Path, answer: Path) -> int:
     except Exception as error:
         log.exception("the forecast failed")
         found = {"error": explain(error)}
-    part = answer.with_suffix(".part")
-    part.write_text(json.dumps(found))
-    part.replace(answer)
+    with atomic_write(answer) as file:
+        file.write(json.dumps(found).encode())
     return 0
 
 

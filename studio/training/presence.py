@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psutil
 
 from studio.errors import TrainingError
+from studio.media.files import atomic_write, sweep_parts
 from studio.training.state import RunFolder
 
 FOREIGN_SECONDS = 600.0
@@ -52,7 +53,7 @@ def _is_alive(pid: int, began: float) -> bool:
 
 
 def claim(folder: RunFolder, pid: int | None = None) -> None:
-    """Note that a process (this one, unless another is named) trains the run from now on.
+    """Note that a process (this one, unless another is named) trains the run from now on; what a killed one left half-written goes.
 
     Raises:
         TrainingError: Another process does already.
@@ -61,12 +62,13 @@ def claim(folder: RunFolder, pid: int | None = None) -> None:
     other = holder(folder)
     if other is not None and (other.pid != pid or not other.is_here):
         raise TrainingError(f"The run {folder.path.name!r} is being trained already, by process {other.pid}. Stop that one first.")
-    folder.path.mkdir(parents=True, exist_ok=True)
     for old in (folder.stop_request, folder.save_request, folder.error_file):
         old.unlink(missing_ok=True)
-    part = folder.running_file.with_suffix(".part")
-    part.write_text(json.dumps({"pid": pid, "began": psutil.Process(pid).create_time(), "host": platform.node()}))
-    part.replace(folder.running_file)
+    for place in (folder.path, folder.path / "snapshots"):
+        sweep_parts(place)
+    entry = {"pid": pid, "began": psutil.Process(pid).create_time(), "host": platform.node()}
+    with atomic_write(folder.running_file) as file:
+        file.write(json.dumps(entry).encode())
 
 
 def beat(folder: RunFolder) -> None:

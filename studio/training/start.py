@@ -23,6 +23,7 @@ from studio.checkpoints import Library, ModelCard
 from studio.checkpoints.names import clean_name
 from studio.checkpoints.pairs import Pair, is_training_state, load_pair
 from studio.errors import TrainingError
+from studio.media.files import atomic_write
 from studio.models.common import Config
 from studio.training import transfer
 from studio.training.settings import Settings
@@ -165,10 +166,8 @@ def remember(settings: Settings, started: Origin) -> None:
     from studio.training.loop import run_folder
 
     file = run_folder(settings).path / "start.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(dataclasses.asdict(started), indent=1), "utf-8")
-    part.replace(file)
+    with atomic_write(file) as written:
+        written.write(json.dumps(dataclasses.asdict(started), indent=1).encode())
 
 
 def adopt(settings: Settings) -> Settings:

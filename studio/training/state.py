@@ -15,6 +15,7 @@ from torch import Tensor
 
 from studio.checkpoints.tensors import read_tensors, write_tensors
 from studio.errors import CheckpointError, TrainingError
+from studio.media.files import atomic_write
 from studio.training.trainer import UInt8
 
 STATE_VERSION = 1
@@ -69,10 +70,8 @@ class RunFolder:
 
     def write_settings(self, text: str) -> None:
         """Write the settings atomically."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        part = self.settings_file.with_suffix(".part")
-        part.write_text(text)
-        part.replace(self.settings_file)
+        with atomic_write(self.settings_file) as written:
+            written.write(text.encode())
 
     def states(self) -> list[Path]:
         """Return the states, oldest first."""
@@ -116,10 +115,8 @@ class RunFolder:
     def write_snapshot(self, step: int, image: UInt8) -> Path:
         """Write a sample sheet."""
         file = self.path / "snapshots" / f"{step:09d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        Image.fromarray(image).save(part, format="PNG", compress_level=3)
-        part.replace(file)
+        with atomic_write(file) as written:
+            Image.fromarray(image).save(written, format="PNG", compress_level=3)
         return file
 
 

@@ -93,6 +93,24 @@ def test_a_dead_process_of_the_same_number_is_not_taken_for_the_run(tmp_path: Pa
     assert presence.holder(folder) is None
 
 
+def test_what_a_killed_run_left_half_written_goes_when_it_continues(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    dies = "import os, sys\nfrom studio.media.files import atomic_write\nwith atomic_write(sys.argv[1]): os._exit(9)"
+    for place in (folder.path / "state-000000001.safetensors", folder.path / "snapshots" / "000000001.png"):
+        assert subprocess.run([sys.executable, "-c", dies, str(place)], check=False).returncode == 9
+    assert len(list(folder.path.rglob("*.part"))) == 2
+    presence.claim(folder)
+    assert [path.name for path in folder.path.rglob("*") if path.is_file()] == [folder.running_file.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes of this kind")
+def test_states_and_models_can_be_read_by_whoever_may_read_other_files(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    state = RunFolder(tmp_path / "run").write_state(1, {}, {}, is_best=False)
+    assert state.stat().st_mode == save_toy(tmp_path).stat().st_mode == plain.stat().st_mode
+
+
 def test_a_run_that_another_process_trains_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
