@@ -14,6 +14,7 @@ from PIL import Image
 
 from studio import paths
 from studio.errors import TrainingError
+from studio.training.crops import square_crop
 from studio.training.data import Pictures, Problems, UInt8, block_key, fit, open_block, read_pixels, write_block
 from studio.training.sources import Source, find_sources
 
@@ -33,7 +34,13 @@ class Pair:
 
 
 def prepare_pairs(
-    first: Sequence[Path], second: Sequence[Path], *, resolution: int, direction: str = "AtoB", cache: Path | None = None
+    first: Sequence[Path],
+    second: Sequence[Path],
+    *,
+    resolution: int,
+    direction: str = "AtoB",
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Pictures:
     """Decode and store pairs once; the next call with the same files opens them at once.
 
@@ -43,25 +50,59 @@ def prepare_pairs(
         resolution: The shorter side of the stored pictures.
         direction: ``AtoB`` puts the first side (the left half) into the first three channels, ``BtoA`` the second.
         cache: Folder for the decoded block; None uses the studio's cache folder.
+        progress: Called with (done, total) now and then; what it raises ends the decoding.
 
     Raises:
         TrainingError: A folder is missing or empty, or there is not one pair.
     """
-    a, b = (_sources(places) if places else [] for places in (first, second))
-    if not second:
-        a, b = _split_sides(a)
+    a, b = _both_sides(first, second)
     options = {"resolution": resolution, "crop": "pairs", "direction": direction}
     stem = (cache or paths.cache_folder() / "training") / block_key([*((s, 0) for s in a), *((s, 1) for s in b)], **options)
     if not stem.with_suffix(".json").exists():
         problems: Problems = {"broken": [], "duplicates": []}
-        pairs = _match(a, b, problems) if b else [_halves(source) for source in a]
+        pairs = _pairs(a, b, problems)
         decoded = _decode(pairs, problems, resolution=resolution, is_turned=direction == "BtoA")
         try:
-            write_block(stem, decoded, problems, total=len(pairs))
+            write_block(stem, decoded, problems, total=len(pairs), progress=progress)
         except TrainingError as error:
-            name, reason = problems["broken"][0]
-            raise TrainingError(f"pix2pix needs pairs, but there is not one ({name}: {reason}). {_advice(bool(b))}") from error
+            if not problems["broken"]:
+                raise
+            raise _none_at_all(problems, is_two_sided=bool(b)) from error
     return open_block(stem, 6)
+
+
+def preview_pairs(first: Sequence[Path], second: Sequence[Path], *, resolution: int, most: int) -> tuple[int, UInt8]:
+    """Decode a few pairs, spread over all of them, without storing anything.
+
+    Returns:
+        The number of pairs, and their middle squares ``[n, resolution, resolution, 6]``.
+
+    Raises:
+        TrainingError: As :func:`prepare_pairs`.
+    """
+    a, b = _both_sides(first, second)
+    problems: Problems = {"broken": [], "duplicates": []}
+    pairs = _pairs(a, b, problems)
+    chosen = [pairs[int(i)] for i in np.linspace(0, len(pairs) - 1, min(most, len(pairs)))]
+    images = [square_crop(pixels, "centre") for pixels, _, _ in _decode(chosen, problems, resolution=resolution, is_turned=False)]
+    if not images:
+        raise _none_at_all(problems, is_two_sided=bool(b))
+    return len(pairs), np.stack(images)
+
+
+def _both_sides(first: Sequence[Path], second: Sequence[Path]) -> tuple[list[Source], list[Source]]:
+    """Return the sources of either side; the second is empty where whole pairs lie side by side."""
+    a, b = (_sources(places) if places else [] for places in (first, second))
+    return (a, b) if second else _split_sides(a)
+
+
+def _pairs(a: list[Source], b: list[Source], problems: Problems) -> list[Pair]:
+    return _match(a, b, problems) if b else [_halves(source) for source in a]
+
+
+def _none_at_all(problems: Problems, *, is_two_sided: bool) -> TrainingError:
+    name, reason = problems["broken"][0]
+    return TrainingError(f"pix2pix needs pairs, but there is not one ({name}: {reason}). {_advice(is_two_sided)}")
 
 
 def _sources(places: Sequence[Path]) -> list[Source]:

@@ -122,12 +122,12 @@ def load_pictures(settings: Settings, folders: tuple[str, ...], *, progress: Cal
     )
 
 
-def load_pairs(settings: Settings) -> data.Pictures:
-    """Open the decoded pairs of a pix2pix run, the source on the first three channels."""
+def load_pairs(settings: Settings, *, progress: Callable[[int, int], None] | None = None) -> data.Pictures:
+    """Open the decoded pairs of a pix2pix run, the source on the first three channels; ``progress`` as in :func:`load_pictures`."""
     from studio.training.pairs import prepare_pairs
 
     first, second = ([Path(f) for f in folders] for folders in (settings.data, settings.target))
-    return prepare_pairs(first, second, resolution=require(settings.load_size), direction=settings.direction)
+    return prepare_pairs(first, second, resolution=require(settings.load_size), direction=settings.direction, progress=progress)
 
 
 def load_all_pictures(settings: Settings) -> list[data.Pictures]:

@@ -70,19 +70,17 @@ def _check(settings: Settings) -> None:
 def translator(settings: Settings) -> tuple[str, Config]:
     """Return family and configuration of a translator.
 
-    A residual network has resize-convolutions, which leave no checkerboard. A U-Net (pix2pix unless told otherwise) halves as often
-    as the crops allow; its norms are instance norms, so that a batch never changes a picture (published: batch norm), and it has no
-    dropout, which Isola et al. 2017 (section 3.1) found to add little.
+    A residual network has resize-convolutions, which leave no checkerboard; with ``antialias`` it blurs before halving and after
+    doubling instead, as CUT does (Park et al. 2020, appendix C.1), so that no pattern can hide near the limit of a grid.
+
+    A U-Net (pix2pix unless told otherwise) halves as often as the crops allow; its norms are instance norms, so that a batch never
+    changes a picture (published: batch norm), and it has no dropout, which Isola et al. 2017 (section 3.1) found to add little.
     """
     if (settings.network or ("unet" if settings.family == "pix2pix" else "resnet")) == "resnet":
-        downsample = "antialias" if settings.antialias else "strided"
-        return "resnet", {
-            "ngf": settings.ngf,
-            "n_blocks": settings.n_blocks,
-            "downsample": downsample,
-            "upsample": "resize",
-            "resize_mode": "nearest",
-        }
+        scaling = {"downsample": "strided", "upsample": "resize", "resize_mode": "nearest"}
+        if settings.antialias:
+            scaling = {"downsample": "antialias", "upsample": "antialias"}
+        return "resnet", {"ngf": settings.ngf, "n_blocks": settings.n_blocks, **scaling}
     side = settings.resolution or 0
     depth = max(n for n in range(2, DEEPEST_UNET + 1) if side % 2**n == 0)
     return "unet", {"ngf": settings.ngf, "n_downs": depth, "norm": "instance", "dropout": False}

@@ -39,6 +39,7 @@ SCRIPTS = (
     "restyle_wishes.js",
     "plots.js",
     "folders.js",
+    "train_set.js",
     "train_run.js",
     "film_doc.js",
     "film_player.js",

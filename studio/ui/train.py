@@ -24,7 +24,7 @@ from studio.ui.context import Answer, Context, endpoint, image_url
 from studio.ui.facts import kind_of
 from studio.ui.payloads import ItemRequest, NameRequest, Payload, uploaded_file
 from studio.ui.session import Session
-from studio.ui.train_pictures import Gathering, Job, gather, look, read_path, recent
+from studio.ui.train_pictures import Gathering, Job, gather, look, look_at_pairs, read_path, recent
 from studio.ui.train_requests import GatherRequest, PlanRequest, RunRequest
 from studio.ui.widgets import widget
 
@@ -121,12 +121,14 @@ def _run_line(ctx: Context, folder: RunFolder, settings: Settings) -> Answer:
 
 def begin_look(ctx: Context, session: Session, request: PlanRequest) -> Answer:
     """Start looking at a folder: how the crops come out, then what is in it all."""
-    settings = request.settings
-    if settings.family in presets.TRANSLATORS and not settings.target:
+    settings, is_paired = request.settings, request.settings.family == "pix2pix"
+    folder = read_path((settings.target if request.which == "target" and not is_paired else settings.data)[0])
+    if is_paired:
+        settings = _with_places(settings)
+    elif settings.family in presets.TRANSLATORS and not settings.target:
         settings = dataclasses.replace(settings, target=("-",))
-    folder = read_path((settings.target if request.which == "target" else settings.data)[0])
     job = _start(ctx, Job())
-    job.start(lambda job: look(job, settings, folder))
+    job.start(lambda job: look_at_pairs(job, settings) if is_paired else look(job, settings, folder))
     return {"id": job.id, "path": str(folder)}
 
 
@@ -144,8 +146,12 @@ def begin_forecast(ctx: Context, session: Session, request: PlanRequest) -> Answ
 
 
 def _with_paths(settings: Settings) -> Settings:
+    return runs.paced(_with_places(settings))
+
+
+def _with_places(settings: Settings) -> Settings:
     data, target = (tuple(str(read_path(text)) for text in texts) for texts in (settings.data, settings.target))
-    return runs.paced(dataclasses.replace(settings, data=data, target=target))
+    return dataclasses.replace(settings, data=data, target=target)
 
 
 def _start(ctx: Context, job: Job) -> Job:

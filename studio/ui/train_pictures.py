@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import numpy.typing as npt
 
-from studio.errors import StudioError
+from studio.errors import StudioError, TrainingError
 from studio.training import data, presets
 from studio.training.measures import opaque
+from studio.training.pairs import preview_pairs
 from studio.training.preview import preview
 from studio.training.settings import Settings
 from studio.training.sources import is_film_name
@@ -88,6 +89,37 @@ def look(job: Job, settings: Settings, folder: Path) -> None:
     columns = max(1, round((1.5 * len(images)) ** 0.5))
     job.answer |= {"sheet": image_url(sheet(opaque(images), columns), quality=90), "shown": len(images), "total": total}
     job.answer |= {"transparent": bool((images[..., 3] < 255).any())}
+    pictures = presets.load_pictures(settings, (str(folder),), progress=_teller(job, total))
+    job.answer |= {"share": 1.0, "say": summary(pictures.report, settings), "details": details(pictures.report), "films": has_films(folder)}
+
+
+def look_at_pairs(job: Job, settings: Settings) -> None:
+    """Show pairs, source and result side by side, then read them all and report.
+
+    While the second folder is not chosen and the first holds no pairs, the pictures of the first are shown alone.
+    """
+    settings = presets.resolve(settings)
+    side = presets.require(settings.resolution)
+    first, second = ([Path(place) for place in places] for places in (settings.data, settings.target))
+    try:
+        total, images = preview_pairs(first, second, resolution=side, most=SHEET_PICTURES // 2)
+    except TrainingError:
+        if second:
+            raise
+        total, images = preview(first[0], resolution=side, crop="centre", most=SHEET_PICTURES)
+        columns = max(1, round((1.5 * len(images)) ** 0.5))
+        say = f"{total:,} picture{'' if total == 1 else 's'}. Choose the pictures that they become, too."
+        job.answer |= {"sheet": image_url(sheet(images, columns), quality=90), "shown": len(images), "total": total, "share": 1.0, "say": say}
+        return
+    images = np.concatenate([images[..., :3], images[..., 3:]], 2)
+    columns = max(1, round((0.75 * len(images)) ** 0.5))
+    job.answer |= {"sheet": image_url(sheet(images, columns), quality=90), "shown": len(images), "total": total, "pairs": True}
+    pictures = presets.load_pairs(settings, progress=_teller(job, total))
+    job.answer |= {"share": 1.0, "say": summary(pictures.report, settings), "details": details(pictures.report)}
+
+
+def _teller(job: Job, total: int) -> Callable[[int, int], None]:
+    """Return what tells the page how far the reading is, and ends it when the job is stopped."""
 
     def tell(done: int, of: int) -> None:
         if job.stopped.is_set():
@@ -95,8 +127,7 @@ def look(job: Job, settings: Settings, folder: Path) -> None:
         job.answer |= {"share": done / max(1, of), "say": f"Reading {done:,} of {of:,}"}
 
     tell(0, total)
-    pictures = presets.load_pictures(settings, (str(folder),), progress=tell)
-    job.answer |= {"share": 1.0, "say": summary(pictures.report, settings), "details": details(pictures.report), "films": has_films(folder)}
+    return tell
 
 
 def has_films(place: Path) -> bool:
@@ -106,13 +137,15 @@ def has_films(place: Path) -> bool:
 
 def summary(report: data.Report, settings: Settings) -> str:
     """Say what a folder holds, and what may disappoint."""
-    parts = [f"{report.kept:,} picture{'' if report.kept == 1 else 's'}"]
+    noun = "pair" if settings.family == "pix2pix" else "picture"
+    parts = [f"{report.kept:,} {noun}{'' if report.kept == 1 else 's'}"]
     if report.classes and settings.family not in presets.TRANSLATORS:
         parts.append(f"{len(report.classes)} classes")
     if report.duplicates:
         parts.append(f"{len(report.duplicates)} left out because they come twice")
     if report.broken:
-        parts.append(f"{len(report.broken)} left out as unreadable")
+        reason = "without a partner or unreadable" if noun == "pair" else "as unreadable"
+        parts.append(f"{len(report.broken)} left out {reason}")
     words = ", ".join(parts) + "."
     if report.kept < FEW_PICTURES:
         words += f" That is few: from {FEW_PICTURES} on it becomes worthwhile."

@@ -142,6 +142,24 @@ def test_a_translator_asks_for_the_second_kind_of_pictures(visit, pictures):
     assert page.get_by_role("button", name="Start training").is_disabled()
 
 
+def test_pairs_are_shown_side_by_side_under_words_of_their_own(visit, tmp_path):
+    for side, level in (("outlines", 240), ("photos", 60)):
+        (tmp_path / side).mkdir()
+        for k in range(4):
+            Image.fromarray(np.full((64, 64, 3), level + k, np.uint8)).save(tmp_path / side / f"{k}.png")
+    person = open_train(visit(settle=False))
+    page = person.page
+    page.get_by_label("Run", exact=True).select_option("")
+    page.get_by_label("Family", exact=True).select_option("pix2pix")
+    assert not page.get_by_label("In the style of", exact=True).is_visible()
+    set_field(person, "Pictures", tmp_path / "outlines")
+    set_field(person, "What they become", tmp_path / "photos")
+    page.wait_for_function("document.querySelector('.train-set[data-which=data] .say').textContent.startsWith('4 pairs.')", timeout=WAIT)
+    assert page.locator(".train-caption").inner_text().startswith("4 of 4 pairs, the picture and what it becomes,")
+    page.get_by_label("Family", exact=True).select_option("cyclegan")
+    assert page.get_by_label("In the style of", exact=True).input_value() == str(tmp_path / "photos")
+
+
 @pytest.mark.slow
 def test_a_translator_that_still_trains_restyles_a_photo(studio, visit, pictures, tmp_path, no_run_left):
     person = open_train(visit(settle=False))

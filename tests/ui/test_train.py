@@ -1,6 +1,8 @@
 """What the Train tab answers, without a browser and without training: handlers, words, plots, dropped files."""
 
+import base64
 import dataclasses
+import io
 import json
 from pathlib import Path
 
@@ -96,6 +98,33 @@ def test_a_look_shows_crops_and_says_what_was_left_out(ctx, session, tmp_path):
     assert answer["say"].startswith("5 pictures, 1 left out as unreadable. That is few")
     assert "only 20 pixels" in answer["say"]
     assert [line for line in answer["details"] if line.startswith("torn.png")]
+
+
+def test_a_look_at_pairs_shows_both_sides_and_names_what_has_no_partner(ctx, session, tmp_path):
+    for k in range(3):
+        for side, level in (("outlines", 250), ("photos", 40)):
+            (tmp_path / side).mkdir(exist_ok=True)
+            Image.fromarray(np.full((48, 64, 3), level + k, np.uint8)).save(tmp_path / side / f"{k}.png")
+    Image.new("RGB", (64, 48)).save(tmp_path / "outlines" / "lonely.png")
+    plan = {"data": str(tmp_path / "outlines"), "family": "pix2pix", "resolution": 32}
+    alone = finish(ctx, session, train.begin_look(ctx, session, ask(train.PlanRequest, session, **plan)))
+    assert alone["refused"] == "" and "pairs" in alone, "wide pictures may be pairs side by side"
+    both = train.begin_look(ctx, session, ask(train.PlanRequest, session, **plan, target=str(tmp_path / "photos"), which="target"))
+    answer = finish(ctx, session, both)
+    assert (answer["refused"], answer["pairs"], answer["total"]) == ("", True, 3)
+    assert answer["say"].startswith("3 pairs, 1 left out without a partner or unreadable.")
+    assert [line for line in answer["details"] if line.startswith("lonely.png")]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["sheet"].split(",")[1]))).convert("L"))
+    assert shown[:, :32].min() > 200 and shown[:32, 34:62].max() < 90, "the picture is left of what it becomes"
+
+
+def test_pictures_that_still_wait_for_their_partners_are_shown_alone(ctx, session, tmp_path):
+    for k in range(2):
+        Image.fromarray(np.full((64, 48, 3), 40 * k, np.uint8)).save(tmp_path / f"{k}.png")
+    plan = {"data": str(tmp_path), "family": "pix2pix", "resolution": 32}
+    answer = finish(ctx, session, train.begin_look(ctx, session, ask(train.PlanRequest, session, **plan)))
+    assert (answer["refused"], answer["shown"]) == ("", 2) and "pairs" not in answer
+    assert answer["say"] == "2 pictures. Choose the pictures that they become, too."
 
 
 def test_a_plan_that_makes_no_sense_is_refused_in_one_sentence(ctx, session):

@@ -1,4 +1,4 @@
-const { h, on, call, guarded, Refused, controls, status, drops, tabs, keys, dropped, trainRun } = window.studio;
+const { h, on, call, guarded, Refused, controls, status, drops, tabs, keys, dropped, trainRun, trainSet } = window.studio;
 const root = element.querySelector(".studio-widget");
 const KEPT = "studio.train";
 const FIELDS = { data: "", target: "", family: "stylegan2", crop: "smart", mirror: true, minutes: 60, resolution: 64, film_rate: 1, transparent: false, name: "", start_from: "", inception: "" };
@@ -41,48 +41,13 @@ const picture = {
 const panel = trainRun({ server, picture, onChange: () => refresh() });
 
 // ---- step 1: pictures ---------------------------------------------------------------------------------------------------
-/** One set of pictures: where it lies, and what was found there. */
-function pictureSet(which, label, help) {
-  const path = h("input", { type: "text", class: "studio-text", "aria-label": label, value: form[which], placeholder: "Path of a folder, zip or film", spellcheck: "false", autocomplete: "off", list: "studio-train-recent" });
-  const say = h("p", { class: "say", "aria-live": "polite" });
-  const bar = h("div", { class: "studio-progress idle", role: "progressbar", "aria-label": `Reading ${label.toLowerCase()}` }, h("i"));
-  const list = h("ul");
-  const more = h("details", { class: "studio-details", hidden: true }, h("summary", { text: "What is in it, what was left out" }), list);
-  const chooser = h("input", { type: "file", multiple: true, hidden: true, webkitdirectory: true });
-  const chooseButton = controls.button({ label: "Choose", help: "A folder of this computer; its pictures are copied into the studio's own folder", onClick: () => chooser.click() });
-  chooser.addEventListener("change", () => {
-    gather([...chooser.files].map((file) => ({ file, path: file.webkitRelativePath || file.name })), which);
-    chooser.value = "";
-  });
-  const element = h("div", { class: "train-set", "data-which": which },
-    controls.help(h("label", { class: "studio-field" }, h("span", { text: label }), path), help), chooseButton, chooser, bar, say, more);
-  path.addEventListener("change", () => { form[which] = path.value.trim(); store(); lookAt(which); });
-  path.addEventListener("keydown", (event) => { if (event.key === "Enter") path.blur(); });
-  return {
-    element,
-    show() { path.value = form[which]; },
-    busy(share, words) {
-      bar.classList.toggle("idle", share === null);
-      bar.dataset.known = share ? "1" : "";
-      bar.style.setProperty("--share", String(share || 0));
-      if (words !== undefined) say.textContent = words;
-      say.classList.remove("studio-problem");
-    },
-    report(lines) {
-      list.replaceChildren(...lines.map((line) => h("li", { text: line })));
-      more.hidden = !lines.length;
-    },
-    refuse(words) {
-      this.busy(null, words);
-      say.classList.add("studio-problem");
-      this.report([]);
-    },
-  };
-}
-const sets = {
-  data: pictureSet("data", "Pictures", "A folder (its sub-folders become classes), a zip or a film"),
-  target: pictureSet("target", "In the style of", "The pictures whose look is wanted; they need not match the others"),
-};
+const STYLE_WORDS = ["In the style of", "The pictures whose look is wanted; they need not match the others"];
+const PARTNER_WORDS = ["What they become", "The partner of each picture, under the same file name; leave it empty where one folder holds both"];
+const makeSet = (which, label, help) => trainSet({
+  which, label, help, value: form[which], onFiles: (files) => gather(files, which),
+  onPath: (path) => { form[which] = path; store(); lookAt(which); },
+});
+const sets = { data: makeSet("data", "Pictures", "A folder (its sub-folders become classes), a zip or a film"), target: makeSet("target", ...STYLE_WORDS) };
 const recents = h("datalist", { id: "studio-train-recent" });
 const chips = h("div", { class: "train-recent" });
 const crop = controls.choice({
@@ -97,9 +62,15 @@ const cropLine = h("div", { class: "train-crop" }, crop.element, mirror.element,
 rateField.hidden = transparent.element.hidden = true;
 const stepPictures = controls.group("1  Pictures", sets.data.element, chips, sets.target.element, cropLine, recents);
 
+const isPaired = () => form.family === "pix2pix";
 const looks = {};
 /** Look into a folder: the sheet of crops at once, then the report when everything was read. */
 async function lookAt(which) {
+  if (isPaired() && which === "target") {
+    sets.target.busy(null, "");
+    sets.target.report([]);
+    return form.data ? lookAt("data") : undefined;
+  }
   const mine = (looks[which] = {});
   state.looked[which] = false;
   settle();
@@ -115,8 +86,9 @@ async function lookAt(which) {
       if (answer.refused) throw new Refused(answer.refused);
       if (answer.sheet && panel.name() === null && mine.sheet !== answer.sheet) {
         mine.sheet = answer.sheet;
-        picture.set(answer.sheet, `${answer.shown} crops`);
-        caption.textContent = `${answer.shown} of ${answer.total.toLocaleString("en")} as the network will see them, ${form.resolution} pixels each`;
+        const what = answer.pairs ? "pairs, the picture and what it becomes," : "";
+        picture.set(answer.sheet, `${answer.shown} ${answer.pairs ? "pairs" : "crops"}`);
+        caption.textContent = `${answer.shown} of ${answer.total.toLocaleString("en")} ${what} as the network will see them, ${form.resolution} pixels each`;
       }
       sets[which].busy(answer.share ?? 0, answer.say ?? "Looking");
       if (!answer.done) continue;
@@ -163,7 +135,7 @@ async function gather(files, which) {
     }
     form[which] = (await call(server, "end_gather", { id })).path;
     if (which === "data") form.name = "";
-    sets[which].show();
+    sets[which].show(form[which]);
     store();
     await lookAt(which);
   });
@@ -231,6 +203,7 @@ function adapt() {
   familySelect.value = entry.name;
   familyHelp.textContent = entry.help;
   sets.target.element.hidden = !entry.translates;
+  sets.target.name(...(isPaired() ? PARTNER_WORDS : STYLE_WORDS));
   crop.element.hidden = entry.translates;
   sizeSelect.value = String(form.resolution);
   offerStarts();
@@ -295,8 +268,8 @@ async function choose(name) {
   store();
   picture.empty("Train a model of your own", "Drop a folder of pictures here, or give its path at the right. Some hundred of one kind work well; sub-folders become classes.");
   caption.textContent = "";
-  sets.data.show();
-  sets.target.show();
+  sets.data.show(form.data);
+  sets.target.show(form.target);
   nameField.value = form.name;
   adapt();
   return lookAll();
@@ -317,7 +290,7 @@ const refresh = inTurn(async () => {
   recents.replaceChildren(...answer.recent.map((path) => h("option", { value: path })));
   chips.replaceChildren(...answer.recent.slice(0, 4).map((path) => {
     const short = path.split(/[/\\]/).pop();
-    return controls.button({ label: short, kind: "small", help: path, onClick: () => { form.data = path; form.name = ""; sets.data.show(); store(); lookAt("data"); } });
+    return controls.button({ label: short, kind: "small", help: path, onClick: () => { form.data = path; form.name = ""; sets.data.show(form.data); store(); lookAt("data"); } });
   }));
 });
 
