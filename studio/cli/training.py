@@ -77,7 +77,9 @@ def train(
     lambda_cycle: Annotated[
         float, typer.Option("--lambda-cycle", help="cyclegan: how exactly the way back must restore a picture.")
     ] = 10.0,
-    lambda_identity: Annotated[float, typer.Option("--lambda-identity", help="cyclegan: how firmly colours stay as they are.")] = 5.0,
+    lambda_identity: Annotated[
+        float | None, typer.Option("--lambda-identity", help="cyclegan, cut: how firmly colours stay as they are. [cyclegan: 5, cut: 0]")
+    ] = None,
     identity_until: Annotated[
         float, typer.Option("--identity-until", help="cyclegan: share of the run that keeps colours (0 to 1).")
     ] = 1.0,

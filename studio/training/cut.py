@@ -106,20 +106,25 @@ class CutTrainer(TranslatorTrainer):
         """
         a, b = self.crops("a", random), self.crops("b", random)
         n, settings = len(a), self.settings
-        keeps_style = presets.require(settings.lambda_nce_identity) > 0
+        nce_weight, style_weight, identity_weight = map(
+            presets.require, (settings.lambda_nce, settings.lambda_nce_identity, settings.lambda_identity)
+        )
+        keeps_style = style_weight > 0 or identity_weight > 0
         source = torch.cat([a, b]) if keeps_style else a
         is_mirrored = settings.family == "fastcut" and random.numpy.random() < 0.5  # all members draw alike
         keys, made = self._translate(source, is_mirrored)
         judge = self.judge_loss("judge", b, made[:n].detach(), random)
         self.descend(judge, "d")
         adversarial = losses.least_squares_g(self.score("judge", made[:n], random))
-        pairs = self._patches(made.flip(3) if is_mirrored else made, keys, random)
+        upright = made.flip(3) if is_mirrored else made
+        pairs = self._patches(upright, keys, random)
         nce = self._contrast(pairs, slice(0, n))
-        total = adversarial + presets.require(settings.lambda_nce) * nce
+        total = adversarial + nce_weight * nce
         values = {"g_loss": adversarial.item(), "judge": judge.item(), "nce": nce.item()}
         if keeps_style:
-            same = self._contrast(pairs, slice(n, None))
-            total, values = total + presets.require(settings.lambda_nce_identity) * same, values | {"nce_identity": same.item()}
+            same, identity = self._contrast(pairs, slice(n, None)), losses.identity(source[n:], upright[n:])
+            total = total + style_weight * same + identity_weight * identity
+            values |= {"nce_identity": same.item(), "identity": identity.item()}
         self.descend(total, "g", "heads")
         return values
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from studio.training import losses, translator_presets
 from studio.training.data import Pictures
-from studio.training.settings import Settings
+from studio.training.settings import Settings, require
 from studio.training.team import Team
 from studio.training.trainer import Clock, StepRandom, UInt8, fresh_weights
 from studio.training.translation import SAMPLE_COLUMNS, ImagePool, TranslatorTrainer
@@ -42,7 +42,8 @@ class CycleTrainer(TranslatorTrainer):
     def _improve_translators(self, a: Tensor, b: Tensor, random: StepRandom, clock: Clock) -> tuple[dict[str, float], Tensor, Tensor]:
         """Train both translators; return the values and the made pictures of A and B."""
         settings, forward, backward = self.settings, self.networks["forward"], self.networks["backward"]
-        keeps_identity = settings.lambda_identity > 0 and clock.progress < settings.identity_until
+        weight = require(settings.lambda_identity)
+        keeps_identity = weight > 0 and clock.progress < settings.identity_until
         with self.autocast():
             if keeps_identity:
                 fake_b, same_b = forward(torch.cat([a, b])).float().chunk(2)
@@ -56,7 +57,7 @@ class CycleTrainer(TranslatorTrainer):
         total, values = adversarial + settings.lambda_cycle * cycle, {"g_loss": adversarial.item(), "cycle": cycle.item()}
         if keeps_identity:
             identity = losses.identity(a, same_a) + losses.identity(b, same_b)
-            total, values = total + settings.lambda_identity * identity, values | {"identity": identity.item()}
+            total, values = total + weight * identity, values | {"identity": identity.item()}
         self.descend(total, "g")
         return values, fake_a.detach(), fake_b.detach()
 

@@ -158,7 +158,8 @@ class Settings:
     n_blocks: int = 6
     load_size: int | None = None
     lambda_cycle: float = 10.0
-    lambda_identity: float = 5.0
+    lambda_identity: float | None = None
+    """CycleGAN (5) and CUT (0): weight of the plain difference a translation makes to what has the wanted style: it holds colours."""
     pool_size: int = 50
     identity_until: float = 1.0
     """Share of a CycleGAN run that keeps the identity loss; without it the last part is faster and freer with colours."""

@@ -33,7 +33,7 @@ def resolve(settings: Settings) -> Settings:
     rate = 0.0002 * batch**0.5
     augment = settings.augment or "none"
     pipe = settings.augment_pipe or ("translation,cutout" if augment == "diff" else None)
-    nce, identity = {"cut": (1.0, 1.0), "fastcut": (4.0, 0.0)}.get(settings.family, (0.0, 0.0))
+    nce, nce_identity, identity = {"cut": (1.0, 1.0, 0.0), "fastcut": (4.0, 0.0, 0.0)}.get(settings.family, (0.0, 0.0, 5.0))
     return dataclasses.replace(
         settings,
         resolution=resolution,
@@ -46,7 +46,8 @@ def resolve(settings: Settings) -> Settings:
         augment=augment,
         augment_pipe=pipe,
         lambda_nce=nce if settings.lambda_nce is None else settings.lambda_nce,
-        lambda_nce_identity=identity if settings.lambda_nce_identity is None else settings.lambda_nce_identity,
+        lambda_identity=identity if settings.lambda_identity is None else settings.lambda_identity,
+        lambda_nce_identity=nce_identity if settings.lambda_nce_identity is None else settings.lambda_nce_identity,
     )
 
 

@@ -109,7 +109,13 @@ def look_at_pairs(job: Job, settings: Settings) -> None:
         total, images = preview(first[0], resolution=side, crop="centre", most=SHEET_PICTURES)
         columns = max(1, round((1.5 * len(images)) ** 0.5))
         say = f"{total:,} picture{'' if total == 1 else 's'}. Choose the pictures that they become, too."
-        job.answer |= {"sheet": image_url(sheet(images, columns), quality=90), "shown": len(images), "total": total, "share": 1.0, "say": say}
+        job.answer |= {
+            "sheet": image_url(sheet(images, columns), quality=90),
+            "shown": len(images),
+            "total": total,
+            "share": 1.0,
+            "say": say,
+        }
         return
     images = np.concatenate([images[..., :3], images[..., 3:]], 2)
     columns = max(1, round((0.75 * len(images)) ** 0.5))

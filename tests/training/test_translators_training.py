@@ -249,3 +249,10 @@ def test_the_two_pictures_of_a_pair_are_cut_zoomed_and_mirrored_alike() -> None:
     crops = random_crops(pictures_of(gradient(90, 60, 6)), 20, side=32, zoom=1.5, mirror=True, rng=np.random.default_rng(0))
     assert crops.shape == (20, 32, 32, 6)
     assert np.array_equal(crops[..., :3], crops[..., 3:])
+
+
+def test_an_identity_weight_holds_the_colours_of_a_contrastive_translator(tmp_path: Path) -> None:
+    free = dataclasses.replace(settings_for("cut", tmp_path), augment="none", g_lr=0.01, kimg=0.1)
+    held = dataclasses.replace(free, lambda_identity=20.0, folder=str(tmp_path / "held"))
+    ends = [[tick.values["identity"] for tick in loop.train(each) if "identity" in tick.values][-1] for each in (free, held)]
+    assert ends[1] < 0.8 * ends[0]
