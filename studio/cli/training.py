@@ -72,13 +72,18 @@ def train(
     network: Annotated[str, typer.Option("--network", help="Translators: resnet (any size, sharp) or unet (sees the whole picture).")] = "",
     ngf: Annotated[int, typer.Option("--ngf", help="Translators: width of the network; twice the width costs four times the work.")] = 32,
     n_blocks: Annotated[int, typer.Option("--n-blocks", help="Translators: residual blocks.")] = 6,
-    antialias: Annotated[bool, typer.Option("--antialias", help="Translators: blur before halving; calmer in films, slower.")] = False,
+    antialias: Annotated[
+        bool | None,
+        typer.Option(
+            "--antialias/--no-antialias", help="Translators: blur between the scales; calmer in films, slower. [cut, fastcut: yes]"
+        ),
+    ] = None,
     direction: Annotated[str, typer.Option("--direction", help="pix2pix: AtoB (first to second, left to right) or BtoA.")] = "AtoB",
     lambda_cycle: Annotated[
         float, typer.Option("--lambda-cycle", help="cyclegan: how exactly the way back must restore a picture.")
     ] = 10.0,
     lambda_identity: Annotated[
-        float | None, typer.Option("--lambda-identity", help="cyclegan, cut: how firmly colours stay as they are. [cyclegan: 5, cut: 0]")
+        float | None, typer.Option("--lambda-identity", help="cyclegan, cut: how firmly colours stay as they are. [cyclegan: 5, cut: 2]")
     ] = None,
     identity_until: Annotated[
         float, typer.Option("--identity-until", help="cyclegan: share of the run that keeps colours (0 to 1).")

@@ -159,7 +159,7 @@ class Settings:
     load_size: int | None = None
     lambda_cycle: float = 10.0
     lambda_identity: float | None = None
-    """CycleGAN (5) and CUT (0): weight of the plain difference a translation makes to what has the wanted style: it holds colours."""
+    """CycleGAN (5) and CUT (2): weight of the plain difference a translation makes to what has the wanted style: it holds colours."""
     pool_size: int = 50
     identity_until: float = 1.0
     """Share of a CycleGAN run that keeps the identity loss; without it the last part is faster and freer with colours."""
@@ -175,8 +175,8 @@ class Settings:
     """pix2pix: ``AtoB`` (left to right, first folder to second) or ``BtoA``."""
     network: str = ""
     """``resnet`` or ``unet``; empty: resnet, but unet for pix2pix."""
-    antialias: bool = False
-    """Translators: blur before halving (as CUT was published): fewer crawling textures in films, slower to train."""
+    antialias: bool | None = None
+    """Translators: blur before halving and after doubling (CUT: yes, as published): no dots, calmer films, slower to train."""
     zoom: float = 1.0
     """Translators: crops cover up to this many times their side and are shrunk, so that strokes are learnt at more than one size."""
     words: str = ""

@@ -1,6 +1,8 @@
 """What ``None`` means for the translators, and the networks they train: at sizes and rates that a CPU can work with.
 
-Published values are named where ours differ. Schedules are *not* here: they are in the trainers.
+Published values are named where ours differ: CUT has no plain identity loss there (Park et al. 2020, eq. 5), but in the few thousand
+steps that a CPU takes its colours drift from one tint to the next without; for the same reason its rate does not grow with the batch.
+Schedules are *not* here: they are in the trainers.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ def resolve(settings: Settings) -> Settings:
     load_size = settings.load_size or resolution * 3 // 2
     if load_size < resolution:
         raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
-    rate = 0.0002 * batch**0.5
+    is_contrastive = settings.family in ("cut", "fastcut")
+    rate = 0.0002 * (1 if is_contrastive else batch**0.5)
     augment = settings.augment or "none"
     pipe = settings.augment_pipe or ("translation,cutout" if augment == "diff" else None)
-    nce, nce_identity, identity = {"cut": (1.0, 1.0, 0.0), "fastcut": (4.0, 0.0, 0.0)}.get(settings.family, (0.0, 0.0, 5.0))
+    nce, nce_identity, identity = {"cut": (1.0, 1.0, 2.0), "fastcut": (4.0, 0.0, 0.0)}.get(settings.family, (0.0, 0.0, 5.0))
     return dataclasses.replace(
         settings,
         resolution=resolution,
@@ -45,6 +48,7 @@ def resolve(settings: Settings) -> Settings:
         ema_kimg=1.0 if settings.ema_kimg is None else settings.ema_kimg,
         augment=augment,
         augment_pipe=pipe,
+        antialias=is_contrastive if settings.antialias is None else settings.antialias,
         lambda_nce=nce if settings.lambda_nce is None else settings.lambda_nce,
         lambda_identity=identity if settings.lambda_identity is None else settings.lambda_identity,
         lambda_nce_identity=nce_identity if settings.lambda_nce_identity is None else settings.lambda_nce_identity,
