@@ -34,6 +34,8 @@ FIXED_FIELDS = (
 
 UNUSED_Z_DIM = 256
 """What translators have always written into their settings."""
+UNUSED_ANTIALIAS = False
+"""What picture generators have always written there."""
 
 
 def resolve(settings: Settings) -> Settings:
@@ -48,7 +50,7 @@ def resolve(settings: Settings) -> Settings:
         return dataclasses.replace(translator_presets.resolve(settings), z_dim=settings.z_dim or UNUSED_Z_DIM)
     if settings.target:
         raise TrainingError(f"{settings.family} learns from one set of pictures; leave the second folder out.")
-    return _resolve_gan(settings)
+    return _resolve_gan(dataclasses.replace(settings, antialias=UNUSED_ANTIALIAS))
 
 
 def _resolve_gan(settings: Settings) -> Settings:
