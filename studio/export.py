@@ -19,6 +19,7 @@ from studio.engine import Engine
 from studio.errors import MediaError, StudioError
 from studio.film_render.drawing import FilmRender, Recipes, side_by_side
 from studio.film_render.look import Look
+from studio.film_render.pipeline import reading, storing
 from studio.film_render.sounds import Given, sound_of
 from studio.film_render.store import DamagedFrameError, FrameStore, working_in
 from studio.media import KINDS, FilmFormat, FilmWriter, ImageArray, SavedFilm, format_for, gif_palette, sweep_parts
@@ -160,6 +161,7 @@ class Export:
                 yield from self._encode(film, store)
             except DamagedFrameError as error:
                 log.warning("made again: %s", error)
+                store.verify()
                 continue
             return
         raise MediaError("Frames of this film change while it is made. Look after the disk, then continue.")
@@ -173,12 +175,13 @@ class Export:
                 yield Step("drawing", done, film.count)
             store.verify()
             done = store.done
-        for index, image in film.raws(store.missing()):
-            store.add(index, image)
-            done += 1
-            if done % LOOK_EVERY == 0:
-                self._check_room(film, store)
-            yield Step("drawing", done, film.count, image)
+        with storing(store) as add:
+            for index, image in film.raws(store.missing()):
+                add(index, image)
+                done += 1
+                if done % LOOK_EVERY == 0:
+                    self._check_room(film, store)
+                yield Step("drawing", done, film.count, image)
 
     def _encode(self, film: FilmRender, store: FrameStore) -> Iterator[Step]:
         kind, settings = KINDS[self.format.kind], self.wishes
@@ -205,8 +208,7 @@ class Export:
     def _pictures(self, film: FilmRender, store: FrameStore) -> Iterator[ImageArray]:
         """Give the finished frames in order: in size, opaque where the format has no alpha, flashes limited."""
         has_alpha = KINDS[self.format.kind].has_alpha
-        stored = (store.read(index) for index in range(film.count))
-        images = (film.finish(image if has_alpha else opaque(image)) for image in stored)
+        images = (film.finish(image if has_alpha else opaque(image)) for image in reading(store, film.count))
         if not film.film.flash_limit:
             return images
         from studio.flashes import limit_flashes
@@ -221,7 +223,7 @@ class Export:
 
     def _full(self, film: FilmRender, store: FrameStore, free: int) -> DiskFullError:
         left = film.count - store.done
-        size = store.mean_bytes or film.estimate_bytes() / film.count
+        size = store.frame_bytes or film.estimate_bytes() / film.count
         needed = max(left * size * 1.1 + self._reserve - free, 10 * 2**20)
         amount = f"{needed / 1e9:.1f} GB" if needed >= 1e8 else f"{needed / 1e6:.0f} MB"
         return DiskFullError(f"The disk is full: {store.done} of {film.count} frames are safe. Free about {amount}, then continue.")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,10 +26,16 @@ RED_STEP = 20 / 320
 RED_SHARE = 0.8
 AREA = 0.25
 FLASHES_PER_SECOND = 3
+MOST_CHANGES = 2 * FLASHES_PER_SECOND
+"""A frame adds one change of a kind at most, so that only frames that come after so many need to be tried."""
 MEMORY_SECONDS = Fraction(1, 3)
 """Changes of single places this far apart still count as one change of the picture."""
 
 _GRID = 32
+_STEPS: Array = np.array([LUMINANCE_STEP, RED_STEP], np.float32)[:, None, None]
+_WEIGHTS: Array = np.array([[0.2126, 0.7152, 0.0722], [1, -1, -1], [1 - RED_SHARE, -RED_SHARE, -RED_SHARE]], np.float32)
+"""Of red, green and blue: relative luminance, red over the others, and whether red has its share of all."""
+_DARK_BELOW: Array = np.array([DARK_BELOW, np.inf], np.float32)[:, None, None]
 _SHARES = (0.5, 0.25, 0.125, 0.0625, 0.0)
 _LINEAR: Array = np.array(
     [value / 255 / 12.92 if value / 255 <= 0.04045 else ((value / 255 + 0.055) / 1.055) ** 2.4 for value in range(256)], np.float32
@@ -71,9 +78,9 @@ def count_flashes(frames: Iterable[Image], rate: Fraction | float) -> FlashRepor
     counter = _Counter(rate)
     worst = 0
     for frame in frames:
-        counter.take(*_measure(frame))
+        counter.take(_measure(frame))
         worst = max(worst, counter.most)
-    return FlashReport(counter.general.total, counter.red.total, worst / 2)
+    return FlashReport(counter.total[0], counter.total[1], worst / 2)
 
 
 class FlashLimiter:
@@ -85,9 +92,10 @@ class FlashLimiter:
 
     def take(self, frame: Image) -> Image:
         """Return the frame that may be shown in place of ``frame``."""
-        trial = deepcopy(self._counter)
-        trial.take(*_measure(frame))
-        if self._last is not None and trial.most > 2 * FLASHES_PER_SECOND:
+        is_near = self._counter.most >= MOST_CHANGES
+        trial = self._counter.copy() if is_near else self._counter
+        trial.take(_measure(frame))
+        if self._last is not None and trial.most > MOST_CHANGES:
             frame, trial = self._damped(frame, self._last)
         self._counter, self._last = trial, frame
         return frame
@@ -96,79 +104,83 @@ class FlashLimiter:
         change = frame.astype(np.float32) - last
         for share in _SHARES:
             shown = np.round(last + share * change).astype(np.uint8)
-            trial = deepcopy(self._counter)
-            trial.take(*_measure(shown))
-            if trial.most <= 2 * FLASHES_PER_SECOND:
+            trial = self._counter.copy()
+            trial.take(_measure(shown))
+            if trial.most <= MOST_CHANGES:
                 return shown, trial
         raise AssertionError("a frame that stays the same changes nothing")
 
 
 class _Counter:
-    """Counts the large changes of luminance and of red."""
+    """Follows luminance and red at many places, and notes when a quarter of them has turned. Of each pair, luminance comes first."""
 
     def __init__(self, rate: Fraction | float) -> None:
-        self.general = _Changes(LUMINANCE_STEP, DARK_BELOW, Fraction(rate))
-        self.red = _Changes(RED_STEP, np.inf, Fraction(rate))
+        self._second, self._memory = Fraction(rate), max(1, int(rate * MEMORY_SECONDS))
+        self._frame = -1
+        self._last_turn, self._since = [0, 0], [-1, -1]
+        self.total = [0, 0]
+        self._recent: tuple[deque[int], deque[int]] = (deque(), deque())
+        self._low = self._high = self._way = self._when = np.zeros(0)
 
     @property
     def most(self) -> int:
         """Changes within the last second, of whichever kind has more."""
-        return max(len(self.general.recent), len(self.red.recent))
+        return max(map(len, self._recent))
 
-    def take(self, luminance: Array, red: Array) -> None:
-        self.general.take(luminance)
-        self.red.take(red)
-
-
-class _Changes:
-    """Follows one value at many places and notes when a quarter of them has turned."""
-
-    def __init__(self, step: float, dark_below: float, rate: Fraction) -> None:
-        self._step, self._dark_below = step, dark_below
-        self._second, self._memory = rate, max(1, int(rate * MEMORY_SECONDS))
-        self._frame = -1
-        self._last_turn = 0
-        self._since = -1
-        self.recent: deque[int] = deque()
-        self.total = 0
-        self._low = self._high = self._way = self._when = np.zeros(0)
+    def copy(self) -> _Counter:
+        """Return one that counts on by itself. The arrays are shared: they are replaced, never written to."""
+        other = copy(self)
+        other._last_turn, other._since, other.total = self._last_turn.copy(), self._since.copy(), self.total.copy()
+        other._recent = (self._recent[0].copy(), self._recent[1].copy())
+        return other
 
     def take(self, values: Array) -> None:
+        """Take the next frame, ``[2, rows, columns]``."""
         self._frame += 1
         if self._frame == 0:
             self._low, self._high = values.copy(), values.copy()
             self._way, self._when = np.zeros(values.shape, np.int8), np.full(values.shape, -1)
-        self._turn_places(values)
-        for way in (1, -1):
-            fresh = (self._way == way) & (self._when > self._since) & (self._when > self._frame - self._memory)
-            if self._last_turn != way and fresh.mean() >= AREA:
-                self._last_turn, self._since = way, self._frame
-                self.recent.append(self._frame)
-                self.total += 1
-        while self.recent and self._frame - self.recent[0] >= self._second:
-            self.recent.popleft()
+        if self._turn_places(values):
+            for way in (1, -1):
+                self._note(way)
+        for recent in self._recent:
+            while recent and self._frame - recent[0] >= self._second:
+                recent.popleft()
 
-    def _turn_places(self, values: Array) -> None:
-        """Note at each place the last low and high, and a turn when the value left it by a step."""
+    def _turn_places(self, values: Array) -> bool:
+        """Note at each place the last low and high, and a turn when the value left it by a step; tell whether there was a turn."""
         self._low, self._high = np.minimum(self._low, values), np.maximum(self._high, values)
-        rises = (self._way <= 0) & (values >= self._low + self._step) & (self._low < self._dark_below)
-        falls = (self._way >= 0) & (values <= self._high - self._step) & (values < self._dark_below) & ~rises
+        rises = (values - self._low >= _STEPS) & (self._way <= 0)
+        falls = (self._high - values >= _STEPS) & (self._way >= 0)
+        if not (rises.any() or falls.any()):
+            return False
+        rises &= self._low < _DARK_BELOW
+        falls &= (values < _DARK_BELOW) & ~rises
+        turned = rises | falls
         self._way = np.where(rises, 1, np.where(falls, -1, self._way)).astype(np.int8)
-        self._when = np.where(rises | falls, self._frame, self._when)
+        self._when = np.where(turned, self._frame, self._when)
         self._high, self._low = np.where(rises, values, self._high), np.where(falls, values, self._low)
+        return True
+
+    def _note(self, way: int) -> None:
+        """Count a change where a quarter of the places has turned this way since the last one."""
+        since = np.array([max(since, self._frame - self._memory) for since in self._since])[:, None, None]
+        shares = ((self._way == way) & (self._when > since)).mean((1, 2))
+        for kind in (0, 1):
+            if self._last_turn[kind] != way and shares[kind] >= AREA:
+                self._last_turn[kind], self._since[kind] = way, self._frame
+                self._recent[kind].append(self._frame)
+                self.total[kind] += 1
 
 
-def _measure(frame: Image) -> tuple[Array, Array]:
-    """Return relative luminance and saturated red, each on a grid of at most 32 x 32 places."""
-    steps = [max(1, side // (4 * _GRID)) for side in frame.shape[:2]]
-    linear = _LINEAR[frame[:: steps[0], :: steps[1], :3]]
-    rows, columns = (min(_GRID, side) for side in linear.shape[:2])
-    edges = [np.linspace(0, side, parts, endpoint=False).astype(int) for side, parts in zip(linear.shape[:2], (rows, columns), strict=True)]
-    sums = np.add.reduceat(np.add.reduceat(linear, edges[0], 0), edges[1], 1)
-    sizes = np.outer(np.diff([*edges[0], linear.shape[0]]), np.diff([*edges[1], linear.shape[1]]))
-    means = sums / sizes[..., None]
-    total = means.sum(2)
-    red = np.maximum(means[..., 0] - means[..., 1] - means[..., 2], 0.0)
-    is_red = means[..., 0] >= RED_SHARE * np.maximum(total, 1e-6)
-    luminance = means @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    return luminance.astype(np.float32), np.where(is_red, red, 0.0).astype(np.float32)
+def _measure(frame: Image) -> Array:
+    """Return relative luminance and saturated red, ``[2, rows, columns]``, each on a grid of at most 32 x 32 places."""
+    steps = [max(1, side // (2 * _GRID)) for side in frame.shape[:2]]
+    linear = cv2.LUT(np.ascontiguousarray(frame[:: steps[0], :: steps[1], :3]), _LINEAR)
+    height, width = (min(_GRID, side) for side in linear.shape[:2])
+    means = cv2.resize(linear, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, 3)
+    weighed = cv2.transform(means, _WEIGHTS)
+    values = np.empty((2, height, width), np.float32)
+    values[0] = weighed[..., 0]
+    values[1] = np.maximum(weighed[..., 1], 0) * (weighed[..., 2] >= 0)
+    return values

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -16,8 +17,10 @@ import studio
 from studio.checkpoints import ModelCard, save
 from studio.errors import MediaError, RecipeError
 from studio.film_render import FilmRender, Look, find_sound, keep_sound, refer_to, render_frames
+from studio.film_render.pipeline import reading, storing
 from studio.film_render.store import DamagedFrameError, FrameStore, is_running, working_in
 from studio.film_render.upscaling import upscale
+from studio.media.lossless import pack_frame, unpack_frame
 from studio.media.mixing import mix_sounds
 from studio.media.sounds import read_sound
 from studio.recipe import Noise, Recipe
@@ -169,7 +172,7 @@ def test_frames_made_otherwise_are_not_mixed(tmp_path):
     store.begin({"device": "cpu"})
     store.add(0, np.zeros((4, 4, 3), np.uint8))
     other = FrameStore(tmp_path / "frames", 3)
-    assert not other.begin({"device": "cuda"}) and other.done == 0 and not list((tmp_path / "frames").rglob("*.png"))
+    assert not other.begin({"device": "cuda"}) and other.done == 0 and not (tmp_path / "frames" / "frames.data").exists()
 
 
 def test_damaged_missing_and_half_listed_frames_are_made_again(tmp_path):
@@ -177,20 +180,25 @@ def test_damaged_missing_and_half_listed_frames_are_made_again(tmp_path):
     store.begin({})
     for index in range(5):
         store.add(index, np.full((4, 4, 3), index, np.uint8))
-    files = sorted((tmp_path / "frames").rglob("*.png"))
-    files[1].write_bytes(files[1].read_bytes()[:-3])
-    files[2].unlink()
-    log = tmp_path / "frames" / "frames.log"
+    data, log = tmp_path / "frames" / "frames.data", tmp_path / "frames" / "frames.log"
+    whole = data.read_bytes()
+    size = len(whole) // 5
+    data.write_bytes(whole[:size] + bytes(size) + whole[2 * size :])
     log.write_bytes(log.read_bytes()[:-20])
     again = FrameStore(tmp_path / "frames", 5)
     again.begin({})
-    assert list(again.missing()) == [1, 2, 4]
+    assert list(again.missing()) == [1, 4]
     again.add(4, np.full((4, 4, 3), 4, np.uint8))
     assert log.read_text().splitlines()[-1].startswith("4 ") and len(log.read_text().splitlines()) == 5
-    files[0].write_bytes(b"other")
+    assert again.read(4)[0, 0, 0] == 4 and again.read(2)[0, 0, 0] == 2
+    data.write_bytes(b"other")
     with pytest.raises(DamagedFrameError):
         again.read(0)
-    assert list(again.missing()) == [0, 1, 2]
+    assert list(again.missing()) == [0, 1]
+    for line in ("x", "9 00 0 5", "0 " + "0" * 64 + " -1 5", "0 " + "0" * 64 + " 0 99999999999"):
+        log.write_text(line + "\n")
+        again.verify()
+        assert again.done == 0
 
 
 def test_a_folder_belongs_to_one_process_at_a_time(tmp_path):
@@ -251,3 +259,31 @@ def test_an_upscaler_changes_the_frames_and_what_they_are_known_by(tmp_path):
     assert larger.estimate_bytes() == pytest.approx(16 * plain.estimate_bytes(), rel=0.01)
     assert larger.facts() == plain.facts() | {"upscaler": larger.facts()["upscaler"]}
     assert Look.from_dict(Look(upscaler="sharp").to_dict()) == Look(upscaler="sharp")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (5, 7, 4), (300, 301, 3), (301, 300, 4)])
+def test_frames_are_packed_without_loss_and_equal_ones_to_equal_bytes(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    data = pack_frame(image)
+    assert np.array_equal(unpack_frame(data), image) and pack_frame(image[:, ::-1][:, ::-1]) == data
+    for damaged in (b"", b"qoif", data[:9], b"P7\nWIDTH 5\nENDHDR\n", b"P7\nWIDTH 5\nHEIGHT -1\nDEPTH 9\nENDHDR\nabc"):
+        with pytest.raises(MediaError, match="damaged"):
+            unpack_frame(damaged)
+
+
+def test_frames_stored_and_read_beside_other_work_are_the_same_and_errors_come_in_turn(tmp_path, engine):
+    images, store = pictures(film_recipe(), engine), FrameStore(tmp_path / "frames", 12)
+    store.begin({})
+    with pytest.raises(ZeroDivisionError), storing(store) as add:
+        for index in range(9):
+            add(index, images[index])
+        raise ZeroDivisionError
+    assert store.done == 9
+    got = reading(store, 12)
+    with pytest.raises(DamagedFrameError):
+        list(got)
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(reading(store, 9), images, strict=False))
+    shutil.rmtree(tmp_path / "frames")
+    (tmp_path / "frames").write_bytes(b"in the way")
+    with pytest.raises(MediaError), storing(store) as add:
+        add(9, images[9])

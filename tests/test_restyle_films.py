@@ -262,7 +262,7 @@ def test_an_export_that_was_left_goes_on_with_the_frames_that_are_there(painter,
 
 
 KILLED = """
-import sys
+import sys, time
 from pathlib import Path
 from studio.engine import Engine
 from studio.film_restyle import RestyleExport
@@ -272,6 +272,7 @@ engine = Engine(compilers=False)
 export = RestyleExport(Recipe(model=engine.open(model).ref), source, folder / "out.mp4", folder / "frames", engine=engine, reserve_bytes=0)
 for step in export.steps():
     print(step.phase, step.done, flush=True)
+    time.sleep(0.15)
 """
 
 
@@ -285,7 +286,7 @@ def test_a_film_that_was_killed_goes_on_and_is_as_if_nothing_had_happened(painte
                 process.kill()
     assert process.returncode == -signal.SIGKILL and not (tmp_path / "out.mp4").exists()
     again, steps = made(Recipe(model=ref), source, tmp_path / "out.mp4", engine)
-    assert min(step.done for step in steps if step.phase == "drawing") > 4
+    assert min(step.done for step in steps if step.phase == "drawing") > 3
     whole, _ = made(Recipe(model=ref), source, tmp_path / "whole" / "out.mp4", engine)
     assert again.film.sha256 == whole.film.sha256
 
@@ -386,4 +387,4 @@ def test_a_restyled_film_is_a_job_that_outlives_a_stop_and_comes_to_the_gallery(
     found = media.probe_film(item.path)
     assert item.is_film and found.frames == 12 and found.sound is not None
     assert found.recipe.restyle == Restyle(flicker=0.6, source_name="pan.mp4", source_sha256=found.recipe.restyle.source_sha256)
-    assert not [path for path in (tmp_path / "jobs" / job.id).rglob("*") if path.suffix in (".mp4", ".png")]
+    assert not [path for path in (tmp_path / "jobs" / job.id).rglob("*") if path.suffix in (".mp4", ".png", ".data")]

@@ -1,13 +1,14 @@
-"""The frames of a film in the making: a folder of lossless pictures and a list of their hashes.
+"""The frames of a film in the making: a file of lossless pictures, one after another, and a list of where they are and their hashes.
 
-A frame counts as finished when its file is whole and its hash is on the list; whatever else a crash, a full disk or a power cut
-leaves behind is made again. The manifest says how the frames were made, so that only equal ones ever meet in one film.
+A frame counts as finished when it is on the list and its bytes have the hash that is noted there; whatever else a crash, a full disk
+or a power cut leaves behind is made again. The manifest says how the frames were made, so that only equal ones ever meet in one film.
 This is *not* where frames are drawn or encoded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,14 +22,18 @@ import numpy as np
 import psutil
 
 from studio.errors import MediaError
-from studio.media import ImageArray, atomic_write, encode_image, join_alpha, read_image, sweep_parts
+from studio.media import ImageArray, atomic_write, sweep_parts
 from studio.media.files import explained
+from studio.media.lossless import pack_frame, unpack_frame
 
 MANIFEST = "manifest.json"
 OWNER = "owner.json"
-PER_FOLDER = 1000
 DIGEST_BYTES = 32
 SAME_START_SECONDS = 1.0
+MAX_FRAME_BYTES = 1 << 30
+SPARE = "spare"
+SPARE_BYTES = 1 << 16
+"""Taken beforehand and given back when the disk is full, so that it can be noted in the list of jobs that this film waits."""
 
 
 class DamagedFrameError(Exception):
@@ -49,7 +54,8 @@ class FrameStore:
         self._log = folder / (f"frames-{worker}.log" if worker else "frames.log")
         self._digests = np.zeros((count, DIGEST_BYTES), np.uint8)
         self._known = np.zeros(count, bool)
-        self._bytes = 0
+        self._spans = np.zeros((count, 3), np.int64)
+        self._files = [_data_of(self._log)]
 
     @property
     def done(self) -> int:
@@ -57,9 +63,9 @@ class FrameStore:
         return int(self._known.sum())
 
     @property
-    def mean_bytes(self) -> float:
+    def frame_bytes(self) -> int:
         """How large a stored frame is on average; 0 before there is one."""
-        return self._bytes / max(1, self.done)
+        return int(self._spans[self._known, 2].sum()) // max(1, self.done)
 
     def manifest(self) -> dict[str, Any]:
         """Return how the frames in the folder were made; empty when there are none or the manifest is damaged."""
@@ -83,14 +89,13 @@ class FrameStore:
         """
         entry = {**manifest, "count": self.count}
         old = self.manifest()
-        kept = old == entry or not any(self.folder.glob("frames*.log"))
+        kept = old == entry or not list(self.folder.glob("frames*.log"))
         with explained(self.folder):
             if not kept:
                 self.clear()
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep_parts(self.folder)
-            for inside in filter(Path.is_dir, self.folder.iterdir()):
-                sweep_parts(inside)
+            (self.folder / SPARE).write_bytes(bytes(SPARE_BYTES))
         if old != entry:
             with atomic_write(self.folder / MANIFEST) as file:
                 file.write((json.dumps(entry, indent=1, sort_keys=True) + "\n").encode())
@@ -100,41 +105,35 @@ class FrameStore:
     def verify(self) -> None:
         """Read the lists of all workers and check every frame on them against its hash."""
         self._known[:] = False
-        self._bytes = 0
         for log in sorted(self.folder.glob("frames*.log")):
             for line in _whole_lines(log):
-                number, _, digest = line.partition(" ")
-                if number.isdecimal() and int(number) < self.count and len(digest) == 2 * DIGEST_BYTES:
-                    with contextlib.suppress(ValueError):
-                        self._digests[int(number)] = np.frombuffer(bytes.fromhex(digest), np.uint8)
-                        self._known[int(number)] = True
+                with contextlib.suppress(ValueError):
+                    number, digest, start, length = line.split(" ")
+                    self._note(int(number), bytes.fromhex(digest), _data_of(log), int(start), int(length))
         for index in map(int, np.flatnonzero(self._known)):
-            try:
-                data = self._path(index).read_bytes()
-            except OSError:
-                data = b""
-            self._known[index] = self._fits(index, data)
-            self._bytes += len(data)
+            self._known[index] = self._fits(index, self._bytes(index))
 
     def missing(self) -> Iterator[int]:
         """Give the numbers of the frames that are not finished, in order; they may be finished meanwhile."""
         return (index for index in range(self.count) if not self._known[index])
 
     def add(self, index: int, image: ImageArray) -> None:
-        """Store a frame, uint8 ``[H, W, 3 or 4]``: first the file, whole or not at all, then its line in the list.
+        """Store a frame, uint8 ``[H, W, 3 or 4]``: first its bytes, then its line in the list.
 
         Raises:
             MediaError: The disk is full.
         """
-        data = encode_image(image, ".png").data
+        data, file = pack_frame(image), _data_of(self._log)
         digest = hashlib.sha256(data).digest()
-        with atomic_write(self._path(index), sync=False) as file:
-            file.write(data)
-        with explained(self._log):
-            _append(self._log, f"{index} {digest.hex()}\n".encode())
-        self._bytes += len(data)
-        self._digests[index] = np.frombuffer(digest, np.uint8)
-        self._known[index] = True
+        try:
+            with explained(self._log):
+                start = _append(file, data)
+                _append(self._log, f"{index} {digest.hex()} {start} {len(data)}\n".encode())
+        except MediaError:
+            with contextlib.suppress(OSError):
+                (self.folder / SPARE).unlink(missing_ok=True)
+            raise
+        self._note(index, digest, file, start, len(data))
 
     def read(self, index: int) -> ImageArray:
         """Return a frame as it was stored.
@@ -142,19 +141,14 @@ class FrameStore:
         Raises:
             DamagedFrameError: It is not there, or has changed; it counts as missing from now on.
         """
-        try:
-            data = self._path(index).read_bytes()
-        except OSError as error:
-            self._known[index] = False
-            raise DamagedFrameError(str(error)) from error
+        data = self._bytes(index)
         if not self._fits(index, data):
             self._known[index] = False
-            raise DamagedFrameError(f"frame {index} has changed")
-        picture = read_image(data)
-        return join_alpha(picture.image, picture.alpha)
+            raise DamagedFrameError(f"frame {index} is gone or has changed")
+        return unpack_frame(data)
 
     def hashes(self) -> list[str]:
-        """Return the SHA-256 of every finished frame's file, in order; "" for those that are missing."""
+        """Return the SHA-256 of every finished frame as it is stored, in order; "" for those that are missing."""
         return [bytes(digest).hex() if known else "" for digest, known in zip(self._digests, self._known, strict=True)]
 
     def clear(self) -> None:
@@ -171,8 +165,25 @@ class FrameStore:
             if self.folder.exists():
                 shutil.rmtree(self.folder)
 
-    def _path(self, index: int) -> Path:
-        return self.folder / f"{index // PER_FOLDER:04d}" / f"{index:08d}.png"
+    def _note(self, index: int, digest: bytes, file: Path, start: int, length: int) -> None:
+        """Take down where a frame is."""
+        if not (0 <= index < self.count and len(digest) == DIGEST_BYTES and start >= 0 and 0 < length <= MAX_FRAME_BYTES):
+            raise ValueError("no such frame")
+        if file not in self._files:
+            self._files.append(file)
+        self._digests[index] = np.frombuffer(digest, np.uint8)
+        self._spans[index] = self._files.index(file), start, length
+        self._known[index] = True
+
+    def _bytes(self, index: int) -> bytes:
+        """Return what is stored of a frame, if anything."""
+        file, start, length = map(int, self._spans[index])
+        try:
+            with self._files[file].open("rb") as data:
+                data.seek(start)
+                return data.read(length)
+        except OSError:
+            return b""
 
     def _fits(self, index: int, data: bytes) -> bool:
         return bool(hashlib.sha256(data).digest() == self._digests[index].tobytes())
@@ -233,13 +244,19 @@ def _whole_lines(path: Path) -> Iterator[str]:
             yield line.decode("ascii", "replace").rstrip("\n")
 
 
-def _append(path: Path, line: bytes) -> None:
-    """Add a line in one write; a disk that is full leaves no part of it."""
+def _data_of(log: Path) -> Path:
+    """Return the file of the frames on a list."""
+    return log.with_suffix(".data")
+
+
+def _append(path: Path, data: bytes) -> int:
+    """Add bytes to a file in one write and return where they begin; a disk that is full leaves no part of them."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
     try:
         before = os.fstat(handle).st_size
-        if os.write(handle, line) != len(line):
+        if os.write(handle, data) != len(data):
             os.ftruncate(handle, before)
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return before
     finally:
         os.close(handle)

@@ -11,12 +11,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studio.engine import Engine
 from studio.errors import MediaError, StudioError
 from studio.export import RESERVE_BYTES, DiskFullError, Step
+from studio.film_render.pipeline import reading, storing
 from studio.film_render.store import DamagedFrameError, FrameStore, working_in
 from studio.film_restyle.clip import Clip
 from studio.film_restyle.drawing import FilmDrawing
@@ -153,6 +155,7 @@ class RestyleExport:
                 yield from self._encode(drawing, store)
             except DamagedFrameError as error:
                 log.warning("made again: %s", error)
+                store.verify()
                 continue
             return
         raise MediaError("Frames of this film change while it is made. Look after the disk, then continue.")
@@ -162,12 +165,13 @@ class RestyleExport:
         done = self.clip.count - len(missing)
         if missing:
             self._check_room(store)
-            for index, image in drawing.translations(missing):
-                store.add(index, image)
-                done += 1
-                if done % LOOK_EVERY == 0:
-                    self._check_room(store)
-                yield Step("drawing", done, self.clip.count, image)
+            with storing(store) as add:
+                for index, image in drawing.translations(missing):
+                    add(index, image)
+                    done += 1
+                    if done % LOOK_EVERY == 0:
+                        self._check_room(store)
+                    yield Step("drawing", done, self.clip.count, image)
 
     def _encode(self, drawing: FilmDrawing, store: FrameStore) -> Iterator[Step]:
         clip, flicker = self.clip, _Flicker(drawing)
@@ -182,8 +186,8 @@ class RestyleExport:
             include_recipe=self._include,
             n_frames=clip.count,
         )
-        with writer:
-            for frame, image in drawing.finished(store.read):
+        with writer, closing(reading(store, clip.count)) as stored:
+            for frame, image in drawing.finished(lambda _: next(stored)):
                 writer.write(image, frame.time if clip.rate is None else None)
                 if clip.rate is None:
                     writer.end_at(frame.time + frame.duration)
@@ -200,7 +204,7 @@ class RestyleExport:
 
     def _full(self, store: FrameStore) -> DiskFullError:
         facts, free = self.clip.facts, shutil.disk_usage(self.folder).free
-        size = store.mean_bytes or facts.width * facts.height * 3 * FRAME_SHARE
+        size = store.frame_bytes or facts.width * facts.height * 3 * FRAME_SHARE
         needed = max((store.count - store.done) * size * 1.1 + self._reserve - free, 10 * 2**20)
         amount = f"{needed / 1e9:.1f} GB" if needed >= 1e8 else f"{needed / 1e6:.0f} MB"
         return DiskFullError(f"The disk is full: {store.done} of {store.count} frames are safe. Free about {amount}, then continue.")
