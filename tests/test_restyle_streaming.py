@@ -71,10 +71,10 @@ def streamed(net, image, strip_pixels, keep=Memory, parts=None, **layout):
 
 @pytest.mark.parametrize("config", KINDS, ids=lambda config: " ".join(map(str, config.values())) or "cyclegan")
 @settings(max_examples=4, deadline=None, derandomize=True)
-@given(st.integers(12, 50), st.integers(12, 40), st.integers(1, 2000), st.sampled_from([Memory, Spool, None]))
-def test_streamed_equals_untiled_for_every_strip(config, height, width, strip_pixels, keep):
+@given(st.integers(12, 50), st.integers(12, 40), st.integers(1, 2000), st.sampled_from([Memory, Spool, None]), st.booleans())
+def test_streamed_equals_untiled_for_every_strip(config, height, width, strip_pixels, keep, keeps_whole):
     net, image = network(**config), photo(height, width)
-    got, wanted = streamed(net, image, strip_pixels, keep), untiled(net, image)
+    got, wanted = streamed(net, image, strip_pixels, keep, keeps_whole=keeps_whole), untiled(net, image)
     assert got.shape == wanted.shape
     assert (got - wanted).abs().max() < TOLERANCE
 
@@ -112,13 +112,13 @@ def test_streamed_equals_untiled_for_networks_of_the_original_tools(shared_fixtu
 
 @pytest.mark.parametrize("config", KINDS, ids=lambda config: " ".join(map(str, config.values())) or "cyclegan")
 @settings(max_examples=4, deadline=None, derandomize=True)
-@given(st.integers(12, 50), st.integers(12, 40), st.integers(1, 2000), st.sampled_from([Memory, Spool, None]))
-def test_the_fast_pieces_give_the_same_for_every_strip(config, height, width, strip_pixels, keep):
+@given(st.integers(12, 50), st.integers(12, 40), st.integers(1, 2000), st.sampled_from([Memory, Spool, None]), st.booleans())
+def test_the_fast_pieces_give_the_same_for_every_strip(config, height, width, strip_pixels, keep, keeps_whole):
     from studio.accel.translators import FastResnet
     from studio.restyle.fast import FastParts
 
     net, image = network(**{"ngf": 8, **config}), photo(height, width)
-    got = streamed(net, image, strip_pixels, keep, parts=FastParts(FastResnet(net, torch.float32)))
+    got = streamed(net, image, strip_pixels, keep, parts=FastParts(FastResnet(net, torch.float32)), keeps_whole=keeps_whole)
     assert (got - untiled(net, image)).abs().max() < TOLERANCE
 
 
@@ -132,5 +132,5 @@ def test_the_fast_pieces_in_half_precision_give_what_the_fast_path_gives_at_once
     fast = FastResnet(net, torch.bfloat16)
     picture = Photo(net, image)
     whole = fast(picture.rows(0, picture.height))
-    got, wanted = streamed(net, image, 3000, parts=FastParts(fast)), untiled(net, image)
+    got, wanted = streamed(net, image, 3000, parts=FastParts(fast), keeps_whole=True), untiled(net, image)
     assert psnr(got, wanted) > psnr(whole, wanted) - 0.5

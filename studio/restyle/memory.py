@@ -38,6 +38,9 @@ TILE_SIDES = (1024, 768, 512, 384, 256)
 """Sides of the tiles that are tried, largest first, where even the blocks' maps are too large."""
 MIN_FREE_DISK = 1 << 30
 
+PLENTY = 0.5
+"""Share of the limit that keeping maps only to save time may take."""
+
 TILED_NOTE = (
     "This picture was restyled in tiles with statistics from samples of it, because it is larger than the memory allows: "
     "there are no seams, but colours may differ a little from those of an exact run."
@@ -54,6 +57,7 @@ class Plan:
     strip_pixels: int = STRIP_PIXELS
     tile: int = 0
     note: str = ""
+    keeps_whole: bool = False
 
 
 def plan(net: Translator, height: int, width: int, *, max_memory: int | None = None, itemsize: int = 4, in_pieces: bool = False) -> Plan:
@@ -97,18 +101,23 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
     config = net.config
     rows, columns, ngf = padded_side(net, height), padded_side(net, width), int(config["ngf"])
     factor = 2 ** int(config["n_downs"])
-    block_map = rows * columns * ngf * itemsize // factor
-    half_map = rows * columns * ngf * itemsize // 2 if factor > 2 else 0
-    widest = 2 if "antialias" in (config["downsample"], config["upsample"]) else 1
+    full_map = rows * columns * ngf * itemsize
+    block_map, half_map = full_map // factor, full_map // 2 if factor > 2 else 0
+    is_blurred = "antialias" in (config["downsample"], config["upsample"])
     around = height * width * BYTES_STREAMED + BLENDING
     has_room = shutil.disk_usage(tempfile.gettempdir()).free > half_map + MIN_FREE_DISK
     in_memory, spooled = max(2 * block_map, block_map + half_map), 2 * block_map
+    ways: list[tuple[bool, Keep, int, float]] = [
+        (True, Memory, in_memory + full_map, PLENTY),
+        (False, Memory, in_memory, 1.0),
+        (False, Spool if has_room else None, spooled, 1.0),
+    ]
     for pixels in STRIP_SIZES:
-        strip = max(pixels, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * widest
-        for keep, maps in ((Memory, in_memory), (Spool if has_room else None, spooled)):
+        strip = max(pixels, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * (1 + is_blurred)
+        for keeps_whole, keep, maps, share in ways:
             needed = around + strip + maps
-            if needed <= limit and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
-                return Plan("streamed", needed, keep=keep, strip_pixels=pixels)
+            if needed <= limit * share and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
+                return Plan("streamed", needed, keep=keep, strip_pixels=pixels, keeps_whole=keeps_whole)
     return None
 
 

@@ -208,7 +208,13 @@ def _run(
         yield from _no_grad(_tiled(net, picture, plan.tile))
         return picture.result
     layout = streaming.Layout(
-        picture.height, picture.width, strip_pixels or plan.strip_pixels, keep=plan.keep, own=net.norm_mode == "published", gain=gain
+        picture.height,
+        picture.width,
+        strip_pixels or plan.strip_pixels,
+        keep=plan.keep,
+        own=net.norm_mode == "published",
+        gain=gain,
+        keeps_whole=plan.keeps_whole,
     )
     try:
         yield from _no_grad(streaming.stream(parts or PlainParts(net), net.config, picture, picture.take_rows, layout))

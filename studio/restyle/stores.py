@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 import weakref
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -29,13 +30,58 @@ class Store(Protocol):
         ...
 
 
-class Memory:
-    """Keeps a map in memory of its own, which goes back to the system as soon as the map is dropped."""
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """Bytes ``start .. stop - 1`` of an area that nobody uses."""
 
-    def __init__(self, height: int, width: int, channels: int, dtype: torch.dtype, device: torch.device) -> None:
+    area: Tensor
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+class Arena:
+    """Memory that the maps of one picture take and give back, so that each byte of it is fetched from the system once.
+
+    A page that is touched for the first time costs about as much as computing what goes into it. All goes back to the system
+    as soon as the arena and its maps are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._gaps: list[_Gap] = []
+
+    def take(self, owner: object, length: int) -> Tensor:
+        """Return ``length`` bytes, uint8, that are ``owner``'s until it is dropped: of the smallest gap, or new ones."""
+        gap = min((gap for gap in self._gaps if gap.length >= length), key=lambda gap: gap.length, default=None)
+        if gap is None:
+            gap = _Gap(torch.from_numpy(np.frombuffer(mmap.mmap(-1, max(1, length)), np.uint8)), 0, length)
+        else:
+            self._gaps.remove(gap)
+        stop = gap.start + length
+        if gap.stop > stop:
+            self._gaps.append(_Gap(gap.area, stop, gap.stop))
+        weakref.finalize(owner, self._give, gap.area, gap.start, stop)
+        return gap.area[gap.start : stop]
+
+    def _give(self, area: Tensor, start: int, stop: int) -> None:
+        """Take bytes back and join them with the gaps beside them."""
+        for gap in [gap for gap in self._gaps if gap.area is area and (gap.stop == start or gap.start == stop)]:
+            self._gaps.remove(gap)
+            start, stop = min(start, gap.start), max(stop, gap.stop)
+        self._gaps.append(_Gap(area, start, stop))
+
+
+class Memory:
+    """Keeps a map in memory, on a CPU in that of an arena."""
+
+    def __init__(
+        self, height: int, width: int, channels: int, dtype: torch.dtype, device: torch.device, arena: Arena | None = None
+    ) -> None:
         if device.type == "cpu":
-            length = height * width * channels * dtype.itemsize
-            raw = torch.from_numpy(np.frombuffer(mmap.mmap(-1, max(1, length)), np.uint8))[:length]
+            raw = (arena or Arena()).take(self, height * width * channels * dtype.itemsize)
             values = raw.view(dtype).view(height, width, channels)
         else:
             values = torch.empty(height, width, channels, dtype=dtype, device=device)

@@ -1,7 +1,7 @@
 """Restyle a picture of any size exactly, in bounded memory: the network runs over strips of rows, once for each norm.
 
 A norm needs the moments of the whole picture, so every norm at a high resolution is a pass: the strips before it are computed,
-measured (in float64) and dropped, or kept where that saves more time than it costs. Full-resolution maps never exist at once;
+measured (in float64) and kept, or dropped and computed again. Full-resolution maps are kept only where memory is plentiful;
 half-resolution ones are kept in memory or spooled to a temporary file. At the resolution of the residual blocks two maps
 are held whole; a block's second convolution replaces its input in place, one row behind. A strip is computed with the rows
 around it that the next layer wants, so the result is that of the untiled network whatever the strips: nothing is blended.
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from studio.restyle.parts import NO_MARGIN, Margin, Moments, Parts, Raw, Rows
-from studio.restyle.stores import Memory, Spool, Store
+from studio.restyle.stores import Arena, Memory, Spool, Store
 
 STRIP_PIXELS = 1 << 18
 """Pixels of the picture in one strip: few enough to bound memory, enough that the rows around it do not count."""
@@ -50,6 +50,8 @@ class Layout:
     """Batch norms use the picture's own statistics."""
     gain: float = 1.0
     """What each residual block adds is multiplied by this."""
+    keeps_whole: bool = False
+    """The narrow maps at full resolution are kept as well."""
 
 
 Steps = Generator[float, None, T]
@@ -156,13 +158,12 @@ class _Run:
         self.parts, self.picture, self.sink, self.layout = parts, picture, sink, layout
         self.downs, self.blocks = int(config["n_downs"]), int(config["n_blocks"])
         self.is_blurred = config["downsample"] == "antialias"
-        self.pixels = layout.height * layout.width
+        self.pixels, self.arena = layout.height * layout.width, Arena()
         self.total = self.pixels * (FIRST_COST + self.downs * (2 * DOWN_COST + UP_COST) + 2 * self.blocks * BLOCK_COST + LAST_COST)
 
     def passes(self) -> Steps[None]:
         """Do everything, yielding the cost of each strip."""
-        size = (self.layout.height, self.layout.width)
-        raw, affine = yield from self._settle(_Convolved(self.parts, 0, self.picture, size), FIRST_COST)
+        raw, affine = yield from self._settle(_Convolved(self.parts, 0, self.picture, self._size(0)), FIRST_COST, self._whole(0))
         act: Rows = _Activation(raw, affine)
         for level in range(self.downs):
             act = yield from self._down(act, level)
@@ -172,7 +173,7 @@ class _Run:
             above = self.downs - 1 - level
             stage = 1 + self.downs + 2 * self.blocks + level
             values = _Convolved(self.parts, stage, act, self._size(above), 2)
-            raw, affine = yield from self._settle(values, UP_COST, self._store(stage, above) if above else None)
+            raw, affine = yield from self._settle(values, UP_COST, self._store(stage, above) if above else self._whole(stage))
             act = _Activation(raw, affine)
         yield from self._last(act)
 
@@ -181,7 +182,18 @@ class _Run:
 
     def _store(self, stage: int, level: int) -> Store | None:
         keep = self.layout.keep
-        return None if keep is None else keep(*self._size(level), self.parts.channels(stage), self.parts.dtype, self.parts.device)
+        if keep is Spool:
+            return Spool(*self._size(level), self.parts.channels(stage), self.parts.dtype, self.parts.device)
+        return None if keep is None else self._memory(stage, *self._size(level))
+
+    def _whole(self, stage: int) -> Memory | None:
+        """Return where a map of full resolution goes, if it is kept and would be computed twice otherwise."""
+        is_worth_it = self.layout.keeps_whole and self.parts.measures(stage, self.layout.own)
+        return self._memory(stage, *self._size(0)) if is_worth_it else None
+
+    def _memory(self, stage: int, height: int, width: int) -> Memory:
+        """Return memory for a stage's map."""
+        return Memory(height, width, self.parts.channels(stage), self.parts.dtype, self.parts.device, arena=self.arena)
 
     def _strips(self, height: int, pixels: int, *, align: int = 1) -> Iterator[tuple[int, int, float]]:
         """Cut a map into strips of ``pixels`` (of the map's height times the picture's width); the third is the share of pixels."""
@@ -230,12 +242,12 @@ class _Run:
     def _spare(self, stage: int) -> Memory:
         """Return the second of the two maps that are held whole: a row higher than the first, see :meth:`_block`."""
         height, width = self._size(self.downs)
-        return Memory(height + 1, width, self.parts.channels(stage), self.parts.dtype, self.parts.device)
+        return self._memory(stage, height + 1, width)
 
     def _residual(self, act: Rows) -> Steps[_Trunk]:
         """Run the residual blocks."""
         parts, (height, width) = self.parts, self._size(self.downs)
-        values = Memory(height, width, parts.channels(self.downs), parts.dtype, parts.device)
+        values = self._memory(self.downs, height, width)
         for top, bottom, share in self._strips(height, self.layout.strip_pixels >> self.downs):
             values.put(top, act.rows(top, bottom))
             yield DOWN_COST * share if self.is_blurred else 0.0
