@@ -1,8 +1,9 @@
 """Paired pictures for pix2pix: each pair becomes one picture of six channels, source first, so that whatever happens to it happens to both.
 
 Pairs come as two places with the same file names (folders or zips; suffixes may differ), as one folder with sub-folders ``A`` and ``B``,
-or as one folder of pictures with the source in the left half and the result in the right one ("AB"). What has no partner, does not fit its
-partner or cannot be read is reported, not fatal. Duplicates stay: many outlines may be the outline of one empty page.
+or as one folder of pictures, twice as wide as high or wider, with the source in the left half and the result in the right one ("AB").
+What has no partner, does not fit its partner or cannot be read is reported, not fatal. Duplicates stay: many outlines may be the outline
+of one empty page.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ SIDES = ({"a", "b"}, {"traina", "trainb"})
 """Names of two sub-folders that hold the two sides of the pairs."""
 ASPECT_TOLERANCE = 0.03
 """By how much the aspects of two partners may differ; they are brought to one size."""
+SIDE_BY_SIDE = 1.9
+"""Widths to a height from which on a picture is taken for two. Ordinary photos are up to 1.78; upright pairs need two folders."""
 INSTEAD = "or train cyclegan or cut, which need no pairs"
 
 
@@ -175,8 +178,8 @@ def _halves(source: Source) -> Pair:
     def read() -> tuple[UInt8, UInt8]:
         both = _read(source)
         height, width = both.shape[:2]
-        if width < height:
-            raise OSError(f"{width} x {height} is higher than wide, so it holds no two pictures side by side")
+        if width < SIDE_BY_SIDE * height:
+            raise OSError(f"{width} x {height} is not twice as wide as high, so it holds no two pictures side by side")
         return both[:, : width // 2], both[:, width - width // 2 :]
 
     return Pair(source.name, read)

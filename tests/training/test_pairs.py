@@ -78,7 +78,8 @@ def test_folders_without_a_shared_name_are_refused_with_a_way_on(tmp_path: Path)
         prepare_pairs([tmp_path / "a"], [tmp_path / "b"], resolution=20)
 
 
-def test_pictures_that_are_higher_than_wide_are_no_pairs(tmp_path: Path) -> None:
-    save(tmp_path / "a" / "one.png", 1, width=30)
-    with pytest.raises(TrainingError, match=r"pix2pix needs pairs.*30 x 40 is higher than wide.*Give two folders"):
+@pytest.mark.parametrize("width", [30, 40, 60, 71])
+def test_upright_square_and_ordinary_wide_pictures_are_no_pairs(tmp_path: Path, width: int) -> None:
+    save(tmp_path / "a" / "one.png", 1, width=width)
+    with pytest.raises(TrainingError, match=rf"pix2pix needs pairs.*{width} x 40 is not twice as wide as high.*Give two folders"):
         prepare_pairs([tmp_path / "a"], [], resolution=20)
