@@ -19,7 +19,7 @@ from studio.engine import Engine
 from studio.errors import MediaError, StudioError
 from studio.film_render.drawing import FilmRender, Recipes, side_by_side
 from studio.film_render.look import Look
-from studio.film_render.pipeline import reading, storing
+from studio.film_render.pipeline import ahead, reading, storing
 from studio.film_render.sounds import Given, sound_of
 from studio.film_render.store import DamagedFrameError, FrameStore, working_in
 from studio.media import KINDS, FilmFormat, FilmWriter, ImageArray, SavedFilm, format_for, gif_palette, sweep_parts
@@ -208,12 +208,17 @@ class Export:
     def _pictures(self, film: FilmRender, store: FrameStore) -> Iterator[ImageArray]:
         """Give the finished frames in order: in size, opaque where the format has no alpha, flashes limited."""
         has_alpha = KINDS[self.format.kind].has_alpha
-        images = (film.finish(image if has_alpha else opaque(image)) for image in reading(store, film.count))
-        if not film.film.flash_limit:
-            return images
-        from studio.flashes import limit_flashes
 
-        return limit_flashes(images, film.rate)
+        def finish(image: ImageArray) -> ImageArray:
+            return film.finish(image if has_alpha else opaque(image))
+
+        frame_bytes = finish(store.read(0)).nbytes
+        images = reading(store, film.count, finish, frame_bytes=frame_bytes)
+        if film.film.flash_limit:
+            from studio.flashes import limit_flashes
+
+            return ahead(limit_flashes(images, film.rate), frame_bytes=frame_bytes)
+        return ahead(images, frame_bytes=frame_bytes)
 
     def _check_room(self, film: FilmRender, store: FrameStore) -> None:
         """Stop before the disk is full, not when it is."""

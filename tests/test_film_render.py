@@ -17,7 +17,7 @@ import studio
 from studio.checkpoints import ModelCard, save
 from studio.errors import MediaError, RecipeError
 from studio.film_render import FilmRender, Look, find_sound, keep_sound, refer_to, render_frames
-from studio.film_render.pipeline import reading, storing
+from studio.film_render.pipeline import ahead, reading, storing
 from studio.film_render.store import DamagedFrameError, FrameStore, is_running, working_in
 from studio.film_render.upscaling import upscale
 from studio.media.lossless import pack_frame, unpack_frame
@@ -279,10 +279,11 @@ def test_frames_stored_and_read_beside_other_work_are_the_same_and_errors_come_i
             add(index, images[index])
         raise ZeroDivisionError
     assert store.done == 9
-    got = reading(store, 12)
+    got = reading(store, 12, np.copy, frame_bytes=images[0].nbytes)
     with pytest.raises(DamagedFrameError):
         list(got)
-    assert all(np.array_equal(got, wanted) for got, wanted in zip(reading(store, 9), images, strict=False))
+    assert all(np.array_equal(got, wanted) for got, wanted in zip(reading(store, 9, np.copy, frame_bytes=1 << 20), images, strict=False))
+    assert list(ahead(iter(range(99)), frame_bytes=1 << 17)) == list(ahead(iter(range(99)), frame_bytes=1 << 20)) == list(range(99))
     shutil.rmtree(tmp_path / "frames")
     (tmp_path / "frames").write_bytes(b"in the way")
     with pytest.raises(MediaError), storing(store) as add:

@@ -1,4 +1,4 @@
-"""Storing and reading frames beside the drawing and encoding of others, so that keeping them costs a film next to no time.
+"""Storing, reading and finishing frames beside the drawing and encoding of others, so that keeping them costs a film next to no time.
 
 What is stored, and in what order it is read, is the same as one after the other. Small frames go over to the other thread several at
 once, because each change of threads costs as much as storing one. This is *not* where frames are kept (``store``).
@@ -10,8 +10,9 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from studio.film_render.store import FrameStore
 from studio.media import ImageArray
@@ -23,6 +24,10 @@ BATCH_SECONDS = 0.1
 BACKLOG = 4
 """Batches that wait in memory at most, drawn or read."""
 READERS = 2
+SMALL_BYTES = 1 << 18
+"""Smaller frames are read sooner than another thread is told of a single one."""
+
+T = TypeVar("T")
 
 Frames = list[tuple[int, ImageArray]]
 
@@ -70,23 +75,40 @@ def storing(store: FrameStore) -> Iterator[Callable[[int, ImageArray], None]]:
             waiting.popleft().result()
 
 
-def reading(store: FrameStore, count: int) -> Generator[ImageArray, None, None]:
-    """Give the first ``count`` frames in order, reading some ahead.
+def reading(store: FrameStore, count: int, then: Callable[[ImageArray], T], *, frame_bytes: int) -> Generator[T, None, None]:
+    """Give what ``then`` makes of the first ``count`` frames, about ``frame_bytes`` each, in order: large ones some ahead.
 
     Raises:
         DamagedFrameError: As in ``store.read``, some frames before that one's turn at the earliest.
     """
-    indices = iter(range(count))
-    waiting: deque[Future[list[ImageArray]]] = deque()
+    if frame_bytes < SMALL_BYTES:
+        yield from (then(store.read(index)) for index in range(count))
+        return
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(READERS, "reading") as threads:
-        each = max(1, BATCH_BYTES // max(1, store.frame_bytes))
-        while batch := list(itertools.islice(indices, each)):
-            waiting.append(threads.submit(_read, store, batch))
+        for index in range(count):
+            waiting.append(threads.submit(lambda index: then(store.read(index)), index))
             if len(waiting) > BACKLOG:
-                yield from waiting.popleft().result()
+                yield waiting.popleft().result()
         while waiting:
-            yield from waiting.popleft().result()
+            yield waiting.popleft().result()
 
 
-def _read(store: FrameStore, indices: Sequence[int]) -> list[ImageArray]:
-    return [store.read(index) for index in indices]
+def ahead(frames: Iterator[T], *, frame_bytes: int) -> Generator[T, None, None]:
+    """Give the same frames in the same order; small ones are worked out in a thread of their own, some at once.
+
+    Raises:
+        Exception: What ``frames`` raises, some frames before its turn at the earliest.
+    """
+    if frame_bytes >= SMALL_BYTES:
+        yield from frames
+        return
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        waiting = deque(thread.submit(_next, frames, BATCH_BYTES // frame_bytes) for _ in range(BACKLOG))
+        while batch := waiting.popleft().result():
+            waiting.append(thread.submit(_next, frames, BATCH_BYTES // frame_bytes))
+            yield from batch
+
+
+def _next(frames: Iterator[T], count: int) -> list[T]:
+    return list(itertools.islice(frames, count))

@@ -186,7 +186,8 @@ class RestyleExport:
             include_recipe=self._include,
             n_frames=clip.count,
         )
-        with writer, closing(reading(store, clip.count)) as stored:
+        frame_bytes = clip.facts.width * clip.facts.height * 3
+        with writer, closing(reading(store, clip.count, lambda image: image, frame_bytes=frame_bytes)) as stored:
             for frame, image in drawing.finished(lambda _: next(stored)):
                 writer.write(image, frame.time if clip.rate is None else None)
                 if clip.rate is None:
