@@ -10,7 +10,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,13 +199,13 @@ class Export:
             n_frames=film.count,
             palette=palette,
         )
-        with writer:
-            for done, image in enumerate(self._pictures(film, store), 1):
+        with writer, closing(self._pictures(film, store)) as images:
+            for done, image in enumerate(images, 1):
                 writer.write(image)
                 yield Step("encoding", done, film.count)
         self._saved = replace(writer.saved, note=writer.saved.note or self.note)
 
-    def _pictures(self, film: FilmRender, store: FrameStore) -> Iterator[ImageArray]:
+    def _pictures(self, film: FilmRender, store: FrameStore) -> Generator[ImageArray, None, None]:
         """Give the finished frames in order: in size, opaque where the format has no alpha, flashes limited."""
         has_alpha = KINDS[self.format.kind].has_alpha
 
@@ -214,11 +214,11 @@ class Export:
 
         frame_bytes = finish(store.read(0)).nbytes
         images = reading(store, film.count, finish, frame_bytes=frame_bytes)
-        if film.film.flash_limit:
-            from studio.flashes import limit_flashes
+        if not film.film.flash_limit:
+            return ahead(images, frame_bytes=frame_bytes)
+        from studio.flashes import limit_flashes
 
-            return ahead(limit_flashes(images, film.rate), frame_bytes=frame_bytes)
-        return ahead(images, frame_bytes=frame_bytes)
+        return ahead(limit_flashes(images, film.rate), frame_bytes=frame_bytes)
 
     def _check_room(self, film: FilmRender, store: FrameStore) -> None:
         """Stop before the disk is full, not when it is."""

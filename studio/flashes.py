@@ -175,7 +175,7 @@ class _Counter:
 
 def _measure(frame: Image) -> Array:
     """Return relative luminance and saturated red, ``[2, rows, columns]``, each on a grid of at most 32 x 32 places."""
-    steps = [max(1, side // (2 * _GRID)) for side in frame.shape[:2]]
+    steps = [max(1, side // (4 * _GRID)) for side in frame.shape[:2]]
     linear = cv2.LUT(np.ascontiguousarray(frame[:: steps[0], :: steps[1], :3]), _LINEAR)
     height, width = (min(_GRID, side) for side in linear.shape[:2])
     means = cv2.resize(linear, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, 3)

@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -288,3 +290,49 @@ def test_frames_stored_and_read_beside_other_work_are_the_same_and_errors_come_i
     (tmp_path / "frames").write_bytes(b"in the way")
     with pytest.raises(MediaError), storing(store) as add:
         add(9, images[9])
+
+
+def test_drawn_frames_are_stored_soon_even_when_no_more_come(tmp_path):
+    store = FrameStore(tmp_path / "frames", 30)
+    store.begin({})
+    with storing(store) as add:
+        for index in range(21):
+            add(index, np.zeros((16, 16, 3), np.uint8))
+        wait_until(lambda: store.done == 21, 5)
+
+
+ENDING = """
+import atexit, sys, threading, time
+import numpy as np
+from pathlib import Path
+from studio.film_render.pipeline import ahead, reading, storing
+from studio.film_render.store import FrameStore
+
+store = FrameStore(Path(sys.argv[1]), 40)
+store.begin({})
+stop = threading.Event()
+
+
+def film(side):
+    image = np.full((side, side, 3), 7, np.uint8)
+    with storing(store) as add:
+        for index in range(40):
+            add(index, image)
+    for frame in ahead(reading(store, 40, np.copy, frame_bytes=image.nbytes), frame_bytes=image.nbytes):
+        stop.wait(0.02)
+    print("whole", side, store.done, flush=True)
+
+
+threads = [threading.Thread(target=film, args=(side,), daemon=True) for side in map(int, sys.argv[2:])]
+atexit.register(lambda: (stop.set(), [thread.join() for thread in threads]))
+for thread in threads:
+    thread.start()
+time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("side", ["16", "300"])
+def test_a_film_that_is_under_way_when_the_program_ends_can_be_put_back(tmp_path, side):
+    """Python lets no executor begin anything from then on, but the list of jobs is closed later."""
+    result = subprocess.run([sys.executable, "-c", ENDING, str(tmp_path / "frames"), side], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr, result.stdout.split()) == (0, "", ["whole", side, "40"])

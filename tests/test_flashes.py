@@ -91,3 +91,12 @@ def test_noise_and_transparency_and_tiny_pictures_are_taken():
 
 def test_nothing_in_gives_nothing_out():
     assert list(limit_flashes([], 30)) == [] and count_flashes([], 30).is_safe
+
+
+@pytest.mark.parametrize(("width", "period"), [(1024, 16), (512, 8), (1080, 16)])
+def test_stripes_that_are_finer_than_the_grid_of_places_are_seen(width, period):
+    """Fifteen of every sixteen columns alternate between black and white; a measure that looks at every sixteenth sees nothing."""
+    frames = [np.zeros((64, width, 3), np.uint8) for _ in range(60)]
+    for frame in frames[::2]:
+        frame[:, np.arange(width) % period != 0] = 255
+    assert not count_flashes(frames, 30).is_safe and count_flashes(limit_flashes(frames, 30), 30).is_safe

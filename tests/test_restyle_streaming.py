@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from studio.checkpoints import load
 from studio.models.translator_layers import init_weights
 from studio.models.translators import ResnetTranslator
+from studio.restyle import memory, streaming
 from studio.restyle.geometry import image_to_img, reflect
 from studio.restyle.picture import Photo
 from studio.restyle.plain import PlainParts
-from studio.restyle.stores import Memory, Spool
+from studio.restyle.stores import Arena, Memory, Spool
 from studio.restyle.streaming import Layout, stream
 
 TOLERANCE = 1e-3
@@ -93,6 +94,51 @@ def test_no_piece_ever_takes_in_more_than_a_strip(config):
     net, (height, width) = network(**config), (400, 40)
     streamed(net, photo(height, width), 40 * width, parts=Watched(net))
     assert 0 < max(seen) < 60 * (width + 8)
+
+
+@pytest.mark.parametrize("keeps_whole", [False, True])
+@pytest.mark.parametrize("config", [*KINDS, {"n_downs": 1}, {"n_downs": 3}, {"n_downs": 3, "downsample": "antialias"}], ids=str)
+def test_the_maps_take_no_more_memory_than_the_estimate_says(config, keeps_whole, monkeypatch):
+    most = [0]
+
+    class Counted(Arena):
+        alive = touched = 0
+
+        def take(self, owner, length):
+            if not any(gap.length >= length for gap in self._gaps):
+                self.touched = self.alive + length
+            self.alive += length
+            self.touched = max(self.touched, self.alive)
+            most[0] = max(most[0], self.touched)
+            return super().take(owner, length)
+
+        def _give(self, area, start, stop):
+            self.alive -= stop - start
+            super()._give(area, start, stop)
+
+    monkeypatch.setattr(streaming, "Arena", Counted)
+    net, (height, width) = network(**{"ngf": 4, **config}), (400, 40)
+    streamed(net, photo(height, width), 40 * width, keeps_whole=keeps_whole)
+    full_map, downs = height * width * 4 * 4, net.config["n_downs"]
+    estimate = memory.maps_in_memory(full_map, downs) + keeps_whole * full_map
+    assert 0 < most[0] < 1.03 * estimate
+
+
+def test_memory_that_was_given_back_is_taken_again():
+    class Owner:
+        pass
+
+    arena, first, second = Arena(), Owner(), Owner()
+    a = arena.take(first, 1 << 20).data_ptr()
+    assert arena.take(second, 1 << 16).data_ptr() != a
+    del first
+    third, fourth, fifth = Owner(), Owner(), Owner()
+    values = arena.take(third, 1 << 19)
+    assert values.data_ptr() == a and arena.take(fourth, 1 << 19).data_ptr() == a + (1 << 19)
+    values[:] = 7
+    del fourth
+    arena.take(fifth, 1 << 21)
+    assert bool((values == 7).all()), "what is given back to the system is what nobody uses"
 
 
 def test_stored_statistics_of_a_batch_norm_are_followed_too():

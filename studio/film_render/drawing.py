@@ -40,8 +40,6 @@ QUIET_SECONDS = 0.25
 """A film waits so long after each preview: whoever drags a slider will want the next one at once ..."""
 MAX_COURTESY_SECONDS = 1.0
 """... but it makes a frame at least this often."""
-FRAME_SHARE = 0.7
-"""Estimate of a stored frame's bytes per byte of pixels, before the first one is there."""
 
 Recipes = Recipe | Sequence[Recipe]
 
@@ -149,7 +147,7 @@ class FilmRender:
         ]
         enlarged = {"upscaler": _digest(self.engine.load(self.look.upscaler))} if self.look.upscaler else {}
         return enlarged | {
-            "schema": 1,
+            "schema": 2,
             "studio": __version__,
             "torch": torch.__version__,
             "recipes": hash_bytes("\n".join(recipe.to_json() for recipe in plain).encode()),
@@ -168,7 +166,7 @@ class FilmRender:
         """Estimate the disk space that the frames take while the film is made."""
         pixels = sum(int(cell.loaded.network.img_resolution) ** 2 for cell in self._cells)
         scale = self._upscaler.scale if self._upscaler is not None else 1
-        return round(self.count * pixels * scale**2 * 3 * FRAME_SHARE)
+        return round(self.count * pixels * scale**2 * 3)
 
     def _cell(self, recipe: Recipe, loaded: Loaded, heard: Sequence[Any], name: str) -> _Cell:
         from studio.mapping import levels

@@ -1,13 +1,16 @@
 """Storing, reading and finishing frames beside the drawing and encoding of others, so that keeping them costs a film next to no time.
 
-What is stored, and in what order it is read, is the same as one after the other. Small frames go over to the other thread several at
-once, because each change of threads costs as much as storing one. This is *not* where frames are kept (``store``).
+What is stored, and in what order it is read, is the same as one after the other. Small frames change threads several at once, because
+each change costs as much as storing one. The threads are daemons: a film that is still under way when the program ends is put back by
+whoever makes it, and until then they go on. This is *not* where frames are kept (``store``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -18,9 +21,9 @@ from studio.film_render.store import FrameStore
 from studio.media import ImageArray
 
 BATCH_BYTES = 1 << 20
-"""So much goes over to another thread at once, or one frame that is larger."""
+"""So much changes threads at once, or one frame that is larger."""
 BATCH_SECONDS = 0.1
-"""A drawn frame waits for others only if they come so fast that the last batch went over less than this ago."""
+"""A drawn frame waits no longer for others."""
 BACKLOG = 4
 """Batches that wait in memory at most, drawn or read."""
 READERS = 2
@@ -29,50 +32,51 @@ SMALL_BYTES = 1 << 18
 
 T = TypeVar("T")
 
-Frames = list[tuple[int, ImageArray]]
-
 
 @contextlib.contextmanager
 def storing(store: FrameStore) -> Iterator[Callable[[int, ImageArray], None]]:
     """Give a function like ``store.add`` that returns at once. Leaving the block, for whatever reason, stores what was given.
 
-    After a frame that could not be stored, none is: what room is left is for telling so.
+    After a frame that could not be stored, none is.
 
     Raises:
         MediaError: The disk is full; from the function some frames later, or from leaving the block.
     """
-    waiting: deque[Future[None]] = deque()
-    batch, last, has_failed = Frames(), time.monotonic(), False
+    waiting, failures = deque[tuple[int, ImageArray]](), list[BaseException]()
+    wake, is_over = threading.Event(), threading.Event()
+
+    def store_all() -> None:
+        while waiting or not is_over.is_set():
+            wake.wait(BATCH_SECONDS)
+            wake.clear()
+            try:
+                while waiting:
+                    store.add(*waiting[0])
+                    waiting.popleft()
+            except BaseException as error:
+                failures.append(error)
+                waiting.clear()
+                return
 
     def add(index: int, image: ImageArray) -> None:
-        while waiting and (len(waiting) >= BACKLOG or waiting[0].done()):
-            waiting.popleft().result()
-        batch.append((index, image))
-        if len(batch) * image.nbytes >= BATCH_BYTES or time.monotonic() - last > BATCH_SECONDS:
-            hand_over()
+        while len(waiting) > BACKLOG * max(1, BATCH_BYTES // image.nbytes) and not failures:
+            time.sleep(0.001)
+        if failures:
+            raise failures[0]
+        waiting.append((index, image))
+        if len(waiting) * image.nbytes >= BATCH_BYTES:
+            wake.set()
 
-    def hand_over() -> None:
-        nonlocal last
-        last = time.monotonic()
-        waiting.append(thread.submit(store_all, batch.copy()))
-        batch.clear()
-
-    def store_all(frames: Frames) -> None:
-        nonlocal has_failed
-        if has_failed:
-            return
-        has_failed = True
-        for index, image in frames:
-            store.add(index, image)
-        has_failed = False
-
-    with ThreadPoolExecutor(1, "storing") as thread:
-        try:
-            yield add
-        finally:
-            hand_over()
-        while waiting:
-            waiting.popleft().result()
+    thread = threading.Thread(target=store_all, name="storing", daemon=True)
+    thread.start()
+    try:
+        yield add
+    finally:
+        is_over.set()
+        wake.set()
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def reading(store: FrameStore, count: int, then: Callable[[ImageArray], T], *, frame_bytes: int) -> Generator[T, None, None]:
@@ -87,11 +91,21 @@ def reading(store: FrameStore, count: int, then: Callable[[ImageArray], T], *, f
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(READERS, "reading") as threads:
         for index in range(count):
-            waiting.append(threads.submit(lambda index: then(store.read(index)), index))
+            waiting.append(_begun(threads, lambda index: then(store.read(index)), index))
             if len(waiting) > BACKLOG:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _begun(threads: ThreadPoolExecutor, work: Callable[[int], T], index: int) -> Future[T]:
+    """Begin some work; where no thread takes any more because the program is ending, do it."""
+    try:
+        return threads.submit(work, index)
+    except RuntimeError:
+        done: Future[T] = Future()
+        done.set_result(work(index))
+        return done
 
 
 def ahead(frames: Iterator[T], *, frame_bytes: int) -> Generator[T, None, None]:
@@ -103,12 +117,29 @@ def ahead(frames: Iterator[T], *, frame_bytes: int) -> Generator[T, None, None]:
     if frame_bytes >= SMALL_BYTES:
         yield from frames
         return
-    with ThreadPoolExecutor(1, "ahead") as thread:
-        waiting = deque(thread.submit(_next, frames, BATCH_BYTES // frame_bytes) for _ in range(BACKLOG))
-        while batch := waiting.popleft().result():
-            waiting.append(thread.submit(_next, frames, BATCH_BYTES // frame_bytes))
+    made: queue.Queue[list[T] | BaseException] = queue.Queue()
+    room, is_over = threading.Semaphore(BACKLOG), threading.Event()
+
+    def work() -> None:
+        batch: list[T] | BaseException = []
+        while room.acquire() and not is_over.is_set():
+            try:
+                batch = list(itertools.islice(frames, BATCH_BYTES // frame_bytes))
+            except BaseException as error:
+                batch = error
+            made.put(batch)
+            if not batch or isinstance(batch, BaseException):
+                return
+
+    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while batch := made.get():
+            if isinstance(batch, BaseException):
+                raise batch
+            room.release()
             yield from batch
-
-
-def _next(frames: Iterator[T], count: int) -> list[T]:
-    return list(itertools.islice(frames, count))
+    finally:
+        is_over.set()
+        room.release()
+        thread.join()

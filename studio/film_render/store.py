@@ -30,10 +30,6 @@ MANIFEST = "manifest.json"
 OWNER = "owner.json"
 DIGEST_BYTES = 32
 SAME_START_SECONDS = 1.0
-MAX_FRAME_BYTES = 1 << 30
-SPARE = "spare"
-SPARE_BYTES = 1 << 16
-"""Taken beforehand and given back when the disk is full, so that it can be noted in the list of jobs that this film waits."""
 
 
 class DamagedFrameError(Exception):
@@ -95,7 +91,6 @@ class FrameStore:
                 self.clear()
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep_parts(self.folder)
-            (self.folder / SPARE).write_bytes(bytes(SPARE_BYTES))
         if old != entry:
             with atomic_write(self.folder / MANIFEST) as file:
                 file.write((json.dumps(entry, indent=1, sort_keys=True) + "\n").encode())
@@ -125,14 +120,9 @@ class FrameStore:
         """
         data, file = pack_frame(image), _data_of(self._log)
         digest = hashlib.sha256(data).digest()
-        try:
-            with explained(self._log):
-                start = _append(file, data)
-                _append(self._log, f"{index} {digest.hex()} {start} {len(data)}\n".encode())
-        except MediaError:
-            with contextlib.suppress(OSError):
-                (self.folder / SPARE).unlink(missing_ok=True)
-            raise
+        with explained(self._log):
+            start = _append(file, data)
+            _append(self._log, f"{index} {digest.hex()} {start} {len(data)}\n".encode())
         self._note(index, digest, file, start, len(data))
 
     def read(self, index: int) -> ImageArray:
@@ -167,7 +157,7 @@ class FrameStore:
 
     def _note(self, index: int, digest: bytes, file: Path, start: int, length: int) -> None:
         """Take down where a frame is."""
-        if not (0 <= index < self.count and len(digest) == DIGEST_BYTES and start >= 0 and 0 < length <= MAX_FRAME_BYTES):
+        if not (0 <= index < self.count and len(digest) == DIGEST_BYTES and start >= 0 and length > 0):
             raise ValueError("no such frame")
         if file not in self._files:
             self._files.append(file)
@@ -180,8 +170,9 @@ class FrameStore:
         file, start, length = map(int, self._spans[index])
         try:
             with self._files[file].open("rb") as data:
+                is_whole = start + length <= data.seek(0, os.SEEK_END)
                 data.seek(start)
-                return data.read(length)
+                return data.read(length) if is_whole else b""
         except OSError:
             return b""
 

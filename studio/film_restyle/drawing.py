@@ -77,7 +77,7 @@ class FilmDrawing:
         """Return everything that the translations depend on, for a manifest."""
         drawn = replace(network_part(self.options), flicker=float(self.options.flicker > 0), source_name="")
         return {
-            "schema": 1,
+            "schema": 2,
             "studio": __version__,
             "torch": torch.__version__,
             "source": self.clip.sha256,

@@ -26,7 +26,7 @@ from studio.restyle.films import depends_on_picture
 from studio.restyle.geometry import working_size
 from studio.restyler import cast
 
-FRAME_SHARE = 0.7
+FRAME_SHARE = 0.9
 """A stored frame's bytes per byte of pixels."""
 SECONDS_PER_PIXEL = 6e-7
 """What reading, steadying and encoding take, on one core."""

@@ -46,8 +46,8 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     Args:
         path: The file.
-        sync: False trusts the system to put the bytes on the disk in time: for many files whose hashes are kept elsewhere,
-            so that one that a power cut spoiled is found out. The end of the process costs nothing either way.
+        sync: False trusts the system to put the bytes on the disk in time: for files that nobody misses after a power cut. The
+            end of the process costs nothing either way.
 
     Yields:
         A binary file, writable and seekable.

@@ -39,7 +39,9 @@ TILE_SIDES = (1024, 768, 512, 384, 256)
 MIN_FREE_DISK = 1 << 30
 
 PLENTY = 0.5
-"""Share of the limit that keeping maps only to save time may take."""
+"""Share of the limit that keeping maps only to save time may take ..."""
+LARGE_PIXELS = 10_000_000
+"""... for pictures larger than the frames of a film, which must not depend on what is free: the last bit may change with it."""
 
 TILED_NOTE = (
     "This picture was restyled in tiles with statistics from samples of it, because it is larger than the memory allows: "
@@ -102,23 +104,23 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
     rows, columns, ngf = padded_side(net, height), padded_side(net, width), int(config["ngf"])
     factor = 2 ** int(config["n_downs"])
     full_map = rows * columns * ngf * itemsize
-    block_map, half_map = full_map // factor, full_map // 2 if factor > 2 else 0
     is_blurred = "antialias" in (config["downsample"], config["upsample"])
     around = height * width * BYTES_STREAMED + BLENDING
-    has_room = shutil.disk_usage(tempfile.gettempdir()).free > half_map + MIN_FREE_DISK
-    in_memory, spooled = max(2 * block_map, block_map + half_map), 2 * block_map
-    ways: list[tuple[bool, Keep, int, float]] = [
-        (True, Memory, in_memory + full_map, PLENTY),
-        (False, Memory, in_memory, 1.0),
-        (False, Spool if has_room else None, spooled, 1.0),
-    ]
+    has_room = shutil.disk_usage(tempfile.gettempdir()).free > full_map + MIN_FREE_DISK
+    in_memory, spooled = maps_in_memory(full_map, int(config["n_downs"])), 2 * full_map // factor
     for pixels in STRIP_SIZES:
         strip = max(pixels, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * (1 + is_blurred)
-        for keeps_whole, keep, maps, share in ways:
+        for keep, maps in ((Memory, in_memory), (Spool if has_room else None, spooled)):
             needed = around + strip + maps
-            if needed <= limit * share and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
-                return Plan("streamed", needed, keep=keep, strip_pixels=pixels, keeps_whole=keeps_whole)
+            if needed <= limit and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
+                is_large = height * width > LARGE_PIXELS and keep is Memory and needed + full_map <= limit * PLENTY
+                return Plan("streamed", needed + is_large * full_map, keep=keep, strip_pixels=pixels, keeps_whole=is_large)
     return None
+
+
+def maps_in_memory(full_map: int, n_downs: int) -> int:
+    """Return the bytes of the maps that are held at once where half-resolution ones are kept, of one at full resolution's."""
+    return full_map if n_downs == 1 else full_map * 3 // 4
 
 
 def can_stream(net: Any) -> bool:

@@ -34,7 +34,7 @@ class Store(Protocol):
 class _Gap:
     """Bytes ``start .. stop - 1`` of an area that nobody uses."""
 
-    area: Tensor
+    area: mmap.mmap
     start: int
     stop: int
 
@@ -42,9 +42,15 @@ class _Gap:
     def length(self) -> int:
         return self.stop - self.start
 
+    def drop(self) -> None:
+        """Let the system have the pages back until somebody touches them again, where it knows how to."""
+        first, last = (at + -at % mmap.PAGESIZE for at in (self.start, self.stop - mmap.PAGESIZE + 1))
+        if last > first and hasattr(mmap, "MADV_DONTNEED"):
+            self.area.madvise(mmap.MADV_DONTNEED, first, last - first)
+
 
 class Arena:
-    """Memory that the maps of one picture take and give back, so that each byte of it is fetched from the system once.
+    """Memory that the maps of one picture take and give back, so that most bytes of it are fetched from the system once.
 
     A page that is touched for the first time costs about as much as computing what goes into it. All goes back to the system
     as soon as the arena and its maps are dropped.
@@ -57,16 +63,18 @@ class Arena:
         """Return ``length`` bytes, uint8, that are ``owner``'s until it is dropped: of the smallest gap, or new ones."""
         gap = min((gap for gap in self._gaps if gap.length >= length), key=lambda gap: gap.length, default=None)
         if gap is None:
-            gap = _Gap(torch.from_numpy(np.frombuffer(mmap.mmap(-1, max(1, length)), np.uint8)), 0, length)
+            for other in self._gaps:
+                other.drop()
+            gap = _Gap(mmap.mmap(-1, max(1, length)), 0, length)
         else:
             self._gaps.remove(gap)
         stop = gap.start + length
         if gap.stop > stop:
             self._gaps.append(_Gap(gap.area, stop, gap.stop))
         weakref.finalize(owner, self._give, gap.area, gap.start, stop)
-        return gap.area[gap.start : stop]
+        return torch.from_numpy(np.frombuffer(gap.area, np.uint8))[gap.start : stop]
 
-    def _give(self, area: Tensor, start: int, stop: int) -> None:
+    def _give(self, area: mmap.mmap, start: int, stop: int) -> None:
         """Take bytes back and join them with the gaps beside them."""
         for gap in [gap for gap in self._gaps if gap.area is area and (gap.stop == start or gap.start == stop)]:
             self._gaps.remove(gap)
@@ -77,11 +85,9 @@ class Arena:
 class Memory:
     """Keeps a map in memory, on a CPU in that of an arena."""
 
-    def __init__(
-        self, height: int, width: int, channels: int, dtype: torch.dtype, device: torch.device, arena: Arena | None = None
-    ) -> None:
+    def __init__(self, height: int, width: int, channels: int, dtype: torch.dtype, device: torch.device, arena: Arena) -> None:
         if device.type == "cpu":
-            raw = (arena or Arena()).take(self, height * width * channels * dtype.itemsize)
+            raw = arena.take(self, height * width * channels * dtype.itemsize)
             values = raw.view(dtype).view(height, width, channels)
         else:
             values = torch.empty(height, width, channels, dtype=dtype, device=device)

@@ -165,16 +165,19 @@ class _Run:
         """Do everything, yielding the cost of each strip."""
         raw, affine = yield from self._settle(_Convolved(self.parts, 0, self.picture, self._size(0)), FIRST_COST, self._whole(0))
         act: Rows = _Activation(raw, affine)
+        del raw
         for level in range(self.downs):
             act = yield from self._down(act, level)
-        trunk = yield from self._residual(act)
-        act = trunk
+        residual = self._residual(act)
+        del act
+        act = yield from residual
         for level in range(self.downs):
             above = self.downs - 1 - level
             stage = 1 + self.downs + 2 * self.blocks + level
             values = _Convolved(self.parts, stage, act, self._size(above), 2)
             raw, affine = yield from self._settle(values, UP_COST, self._store(stage, above) if above else self._whole(stage))
             act = _Activation(raw, affine)
+            del raw, values
         yield from self._last(act)
 
     def _size(self, level: int) -> tuple[int, int]:
@@ -252,7 +255,9 @@ class _Run:
             values.put(top, act.rows(top, bottom))
             yield DOWN_COST * share if self.is_blurred else 0.0
         source = act.source if isinstance(act, _Activation) else None
-        spare = source.store if isinstance(source, _Kept) else self._spare(self.downs)
+        kept = source.store if isinstance(source, _Kept) else None
+        del act, source
+        spare = kept or self._spare(self.downs)
         assert isinstance(spare, Memory)
         trunk = _Trunk(parts, values, spare, (height, width))
         for block in range(self.blocks):
