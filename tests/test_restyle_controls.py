@@ -120,6 +120,17 @@ def test_what_fits_decides_the_way_and_only_tiles_are_told_of(net, monkeypatch):
         plan(wide, 4000, 6000, max_memory=10**8)
 
 
+def test_maps_are_kept_to_save_time_only_for_large_pictures_where_half_of_the_memory_suffices(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda net: 32 * 10**9)
+    blurred = ResnetTranslator(ngf=32, n_blocks=6, downsample="antialias", upsample="antialias").eval()
+    strided = ResnetTranslator(ngf=32, n_blocks=6).eval()
+    large, film = (4000, 6000), (2160, 3840)
+    assert plan(blurred, *large).keeps_whole and not plan(strided, *large).keeps_whole and not plan(blurred, *film).keeps_whole
+    tight = plan(blurred, *large, max_memory=plan(blurred, *large).needed)
+    assert not tight.keeps_whole and tight.strip_pixels == plan(blurred, *large).strip_pixels
+    assert plan(blurred, *film) == plan(blurred, *film, max_memory=4 * 10**9), "frames do not depend on what is free"
+
+
 def test_tiles_with_frozen_statistics_equal_the_frozen_network_at_once(net):
     image = photo(150, 203)
     picture = Photo(net, image)

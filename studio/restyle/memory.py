@@ -39,9 +39,10 @@ TILE_SIDES = (1024, 768, 512, 384, 256)
 MIN_FREE_DISK = 1 << 30
 
 PLENTY = 0.5
-"""Share of the limit that keeping maps only to save time may take ..."""
+"""Share of the limit that a picture may take whose maps at full resolution are kept too, to save time. That is for networks that
+blur between the scales, which run their first stage three times otherwise; where it runs twice, memory costs as much as computing ..."""
 LARGE_PIXELS = 10_000_000
-"""... for pictures larger than the frames of a film, which must not depend on what is free: the last bit may change with it."""
+"""... and for pictures larger than the frames of a film, which must not depend on what is free: the last bit may change with it."""
 
 TILED_NOTE = (
     "This picture was restyled in tiles with statistics from samples of it, because it is larger than the memory allows: "
@@ -113,8 +114,8 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
         for keep, maps in ((Memory, in_memory), (Spool if has_room else None, spooled)):
             needed = around + strip + maps
             if needed <= limit and (pixels == STRIP_SIZES[-1] or strip <= needed / 3):
-                is_large = height * width > LARGE_PIXELS and keep is Memory and needed + full_map <= limit * PLENTY
-                return Plan("streamed", needed + is_large * full_map, keep=keep, strip_pixels=pixels, keeps_whole=is_large)
+                keeps_whole = is_blurred and height * width > LARGE_PIXELS and keep is Memory and needed + full_map <= limit * PLENTY
+                return Plan("streamed", needed + keeps_whole * full_map, keep=keep, strip_pixels=pixels, keeps_whole=keeps_whole)
     return None
 
 
