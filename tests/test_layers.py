@@ -48,7 +48,7 @@ HOMES = {
     "opensimplex": {"timeline"},
     "av": {"media"},
     "imageio": {"media"},
-    "cv2": {"restyle"},
+    "cv2": {"restyle", "flashes"},
     "ray": {"film_render"},
     "PIL": {"media", "training"},
     "safetensors": {"checkpoints"},
