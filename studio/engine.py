@@ -205,7 +205,7 @@ class Engine:
     def ws(self, recipe: Recipe) -> Tensor:
         """Return the style vectors of a recipe, ``[1, num_ws, w_dim]`` on the CPU (see ``latents.keep_ws``)."""
         loaded = self.generator(recipe.model)
-        return self.worker.run(Priority.PREVIEW, lambda: recipe_to_ws(loaded.network, recipe, loaded.place).cpu())
+        return self.worker.run(Priority.PREVIEW, lambda: recipe_to_ws(loaded.network, recipe, loaded.place, loaded.mean).cpu())
 
     def mix_grid(self, recipes: Grid, cell: int = 128, *, priority: Priority = Priority.SETTLE) -> Iterator[Frame]:
         """Draw a sheet of pictures (see ``render.mix_recipes``) cell by cell; leaving the loop cancels the rest.
@@ -278,7 +278,7 @@ class Engine:
             runner = self.fastest.runner(loaded, precision) if precision else None
             start = time.perf_counter()
             with full_floats(self.device, precision):
-                image = draw(loaded.network, recipe, places=loaded.place, synthesis=runner)
+                image = draw(loaded.network, recipe, places=loaded.place, means=loaded.mean, synthesis=runner)
             if priority == Priority.PREVIEW:
                 self.last_preview = time.monotonic()
                 self._seen((loaded.name, precision or "exact", runner.name if runner else "module"), time.perf_counter() - start)

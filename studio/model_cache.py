@@ -21,7 +21,7 @@ from torch import Tensor
 
 from studio import checkpoints
 from studio.errors import RecipeError
-from studio.latents import place_to_ws
+from studio.latents import mean_of_class, place_to_ws
 from studio.models.common import LatentGenerator
 from studio.recipe import Latent, ModelRef
 from studio.runners import Runner
@@ -43,6 +43,8 @@ class Loaded:
     """Ways to run it, by precision."""
     places: OrderedDict[Latent, Tensor] = field(default_factory=OrderedDict)
     """Style vectors of the latents seen last."""
+    means: dict[int, Tensor] = field(default_factory=dict)
+    """Mean styles of the classes that were asked for."""
 
     @property
     def is_translator(self) -> bool:
@@ -65,12 +67,20 @@ class Loaded:
             self.places.move_to_end(latent)
         return ws
 
+    def mean(self, index: int) -> Tensor:
+        """Return the mean style of a class, ``[num_ws, w_dim]`` (call it in the worker's thread)."""
+        mean = self.means.get(index)
+        if mean is None:
+            mean = self.means[index] = mean_of_class(self.network, index)
+        return mean
+
     def forget(self) -> None:
         """Drop what was made for the device it was on."""
         for runner in self.runners.values():
             runner.abandon()
         self.runners.clear()
         self.places.clear()
+        self.means.clear()
 
 
 def same_file(ref: ModelRef, models: Iterable[Any]) -> str | None:

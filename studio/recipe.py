@@ -71,11 +71,25 @@ class StyleMix:
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """The truncation trick; ``cutoff`` None truncates every layer, ``center`` None is the average style."""
+    """The truncation trick; ``cutoff`` None truncates every layer.
+
+    Styles are pulled towards ``center`` if there is one, else ``towards`` the average style, or that of the picture's own classes
+    (which for a picture or a model without classes is the average).
+    """
 
     psi: float = declare(0.7, "how far from the average; 0 is the average, 1 is raw, over 1 is wild", low=-1.0, high=2.0)
     cutoff: int | None = declare(None, "truncate only the first layers", low=0, high=64)
     center: Latent | None = None
+    towards: str = declare(
+        "average",
+        "what psi pulls towards: the average of all (average), or that of the picture's own kind (class)",
+        choices=("average", "class"),
+    )
+
+    @classmethod
+    def fresh(cls, c_dim: int) -> Truncation:
+        """Give what a new recipe for a model with ``c_dim`` classes begins with: each class keeps to its own average."""
+        return cls(towards="class" if c_dim > 0 else "average")
 
 
 @dataclass(frozen=True, slots=True)

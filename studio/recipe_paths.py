@@ -14,7 +14,7 @@ from typing import Any
 from studio.errors import RecipeError
 from studio.recipe import Bounds, Latent, Recipe, bounds_of
 
-FIXED = {"model", "film", "size", "precision", "studio", "version", "ws", "source_name", "source_sha256"}
+FIXED = {"model", "film", "size", "precision", "studio", "version", "ws", "source_name", "source_sha256", "towards"}
 """Entries that stay the same throughout a film."""
 
 _MISSING = {"layers": 1.0}

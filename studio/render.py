@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.errors import RecipeError
-from studio.latents import Places, has_transform, recipe_to_ws, transform_matrix
+from studio.latents import ClassMeans, Places, has_transform, recipe_to_ws, transform_matrix
 from studio.media import ImageArray, flatten, resize
 from studio.media.views import apply_view
 from studio.models.common import LatentGenerator, Synthesis
@@ -106,13 +106,21 @@ def synthesize(G: LatentGenerator, ws: Tensor, recipe: Recipe, synthesis: Synthe
     )
 
 
-def draw(G: LatentGenerator, recipe: Recipe, *, places: Places | None = None, synthesis: Synthesis | None = None) -> ImageArray:
+def draw(
+    G: LatentGenerator,
+    recipe: Recipe,
+    *,
+    places: Places | None = None,
+    means: ClassMeans | None = None,
+    synthesis: Synthesis | None = None,
+) -> ImageArray:
     """Make the picture of a recipe with a generator that is at hand.
 
     Args:
         G: The generator; ``recipe.model`` is not looked at.
         recipe: The recipe.
         places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+        means: Looks up the mean styles of classes; see there.
         synthesis: A fast path of ``G.synthesis``; by default the module itself, which is deterministic.
 
     Returns:
@@ -122,7 +130,7 @@ def draw(G: LatentGenerator, recipe: Recipe, *, places: Places | None = None, sy
         RecipeError: A value that this model cannot serve.
     """
     with torch.no_grad():
-        ws = recipe_to_ws(G, recipe, places)
+        ws = recipe_to_ws(G, recipe, places, means)
         return fit(apply_view(to_image(synthesize(G, ws, recipe, synthesis)), recipe.view), recipe.size)
 
 
