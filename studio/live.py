@@ -14,7 +14,7 @@ from typing import Any
 from studio.audio.live import LiveEnvelope
 from studio.errors import RecipeError
 from studio.flashes import FlashLimiter
-from studio.latents import Places
+from studio.latents import ClassMeans, Places
 from studio.mapping import Preset, apply_preset
 from studio.models.common import LatentGenerator
 from studio.recipe import Recipe
@@ -69,6 +69,7 @@ class Performance:
         *,
         G: LatentGenerator,
         places: Places | None = None,
+        means: ClassMeans | None = None,
         pace: float = 1.0,
     ) -> Recipe:
         """Return the next picture as an ordinary recipe.
@@ -80,6 +81,7 @@ class Performance:
             time: Seconds on a clock that only goes forward; a picture that is late changes nothing.
             G: The generator.
             places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+            means: Looks up the mean styles of classes; see there.
             pace: How much faster than the preset says the place wanders; 0 stays.
 
         Raises:
@@ -87,7 +89,9 @@ class Performance:
         """
         seconds = 0.0 if self._then is None else min(max(time - self._then, 0.0), LONGEST_STEP)
         self._then = time if self._then is None else max(self._then, time)
-        timeline = self._made(recipe, preset, G, places)
+        if self._space is None or self._space.G is not G:
+            self._space = Space(G, places, means)
+        timeline = self._made(recipe, preset, self._space)
         self.levels = tuple(self._level(key, heard, seconds) for key in self._keys)
         return timeline.play([self.levels[number] for number in self._moving], seconds, pace=pace)
 
@@ -95,14 +99,12 @@ class Performance:
         entry = key[0]
         return self._envelopes[key].take(heard.get((entry.feature, entry.envelope.clip), 0.0), seconds)
 
-    def _made(self, recipe: Recipe, preset: Preset, G: LatentGenerator, places: Places | None) -> LiveTimeline:
-        if self._space is None or self._space.G is not G:
-            self._space = Space(G, places)
-        part = _Part(recipe, preset, self._space)
+    def _made(self, recipe: Recipe, preset: Preset, space: Space) -> LiveTimeline:
+        part = _Part(recipe, preset, space)
         if self._timeline is None or part != self._part:
             seconds = min(LONGEST, max(SHORTEST, STEPS_LAID_OUT / max(preset.speed, 0.01)))
-            film = apply_preset(replace(recipe, film=Film(seconds=float(round(seconds)), loop=True)), preset, G.c_dim)
-            self._timeline = LiveTimeline(film, self._space, passages=self._passages)
+            film = apply_preset(replace(recipe, film=Film(seconds=float(round(seconds)), loop=True)), preset, space.G.c_dim)
+            self._timeline = LiveTimeline(film, space, passages=self._passages)
             self._part, self._keys = part, _keys(preset.matrix)
             used = set(_keys(self._timeline.film.matrix))
             self._moving = [number for number, key in enumerate(self._keys) if key in used]

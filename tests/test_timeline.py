@@ -345,3 +345,55 @@ def test_the_last_frame_of_an_hour_is_at_its_exact_moment(fps):
     last = plan.count - 1
     assert plan.time_of(last) == Fraction(last) / plan.rate
     assert abs(plan.time_of(plan.count) - 3600) <= 1 / (2 * plan.rate)
+
+
+def kinds_film(**more):
+    """Three places of three classes, the last of none, truncated towards the class; sound pulls towards a fourth place."""
+    keys = tuple(LatentKey(float(n), Latent.from_seed(seed, [(n, 1.0)] if n < 2 else [])) for n, seed in enumerate(SEEDS))
+    film = Film(fps="10", seconds=3, latents=(LatentLane(path="linear", keys=keys),), **more)
+    return Recipe(truncation=Truncation(0.4, towards="class"), film=film)
+
+
+def test_every_frame_of_a_film_keeps_to_the_classes_that_it_shows():
+    G = ToyGenerator(c_dim=3)
+    recipe = kinds_film()
+    ends = [recipe_to_ws(G, replace(recipe, latent=key.latent, film=None))[0] for key in recipe.film.latents[0].keys]
+    ws = ws_of(G, recipe)
+    for frame in range(30):
+        first, second = ends[frame // 10], ends[(frame // 10 + 1) % 3]
+        assert torch.allclose(ws[frame], torch.lerp(first, second, frame % 10 / 10), atol=1e-5), frame
+
+
+def test_a_still_of_a_film_of_classes_is_its_frame_bit_for_bit_and_knows_its_classes():
+    G = ToyGenerator(c_dim=3)
+    pull = Mapping("rms", target="latent", mode="toward", amount=1.0, latent=Latent.from_seed(9, [(2, 1.0)]))
+    wave = np.linspace(0, 1, 30, dtype=np.float32)
+    lane = Lane("latent.classes.2", (Keyframe(0.0, 0.0, "linear"), Keyframe(2.0, 1.0, "linear")))
+    for recipe, levels in ((kinds_film(matrix=(pull,)), (wave,)), (kinds_film(lanes=(lane,)), ())):
+        plan = Timeline(recipe, G, levels=levels)
+        many = plan.styles(range(30))
+        for frame in (0, 4, 15, 29):
+            still = plan.still(frame)
+            assert torch.equal(recipe_to_ws(G, still)[0], many.ws[frame])
+            assert still.latent.classes == many.recipes[frame].latent.classes
+
+
+def test_a_place_that_is_pulled_all_the_way_is_truncated_like_the_other():
+    G = ToyGenerator(c_dim=3)
+    there = Latent.from_seed(9, [(2, 1.0)])
+    recipe = kinds_film(matrix=(Mapping("rms", target="latent", mode="toward", amount=1.0, latent=there),))
+    ws = ws_of(G, recipe, (np.ones(30, np.float32),))
+    wanted = recipe_to_ws(G, replace(recipe, latent=there, film=None))[0]
+    assert all(torch.allclose(one, wanted, atol=1e-5) for one in ws)
+    away = replace(recipe.film, matrix=(replace(recipe.film.matrix[0], amount=-0.5),))
+    far = Timeline(replace(recipe, film=away), G, levels=(np.ones(30, np.float32),)).still(0)
+    assert far.latent.classes == ((0, 1.5),), "there is no less than nothing of a class"
+
+
+def test_a_film_measures_each_class_once():
+    G = ToyGenerator(c_dim=3)
+    plan = Timeline(kinds_film(), G)
+    plan.styles(range(30))
+    calls = G.mapping.calls
+    plan.styles(range(30))
+    assert G.mapping.calls == calls

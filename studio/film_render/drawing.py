@@ -177,7 +177,7 @@ class FilmRender:
         network = loaded.network
 
         def prepare() -> Timeline:
-            return Timeline(recipe, network, levels=loud, places=loaded.place)
+            return Timeline(recipe, network, levels=loud, places=loaded.place, means=loaded.mean)
 
         return _Cell(recipe, loaded, way, call, self.engine.take_turn(prepare, recipe.precision, Priority.SETTLE), batch)
 

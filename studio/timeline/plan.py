@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.errors import RecipeError
-from studio.latents import Places, keep_ws, recipe_to_ws
+from studio.latents import ClassMeans, Places, keep_ws, recipe_to_ws
 from studio.models.common import LatentGenerator
 from studio.recipe import Latent, Recipe
 from studio.recipe_film import Film, Mapping
@@ -67,6 +67,7 @@ class Timeline:
         levels: What is heard: one array ``[count]`` of 0..1 per entry of ``film.matrix`` (see ``studio.mapping.levels``);
             empty is silence.
         places: Looks up style vectors; see :func:`studio.latents.recipe_to_ws`.
+        means: Looks up the mean styles of classes; see there.
         space: The latent space of ``G``, if it is at hand: what was found out about it is then not looked for again.
         distance: How different two styles ``[1, num_ws, w_dim]`` look, for lanes of constant speed; by default their distance in W.
 
@@ -81,6 +82,7 @@ class Timeline:
         *,
         levels: Sequence[Levels] = (),
         places: Places | None = None,
+        means: ClassMeans | None = None,
         space: Space | None = None,
         distance: Distance | None = None,
     ) -> None:
@@ -92,8 +94,7 @@ class Timeline:
         assert len(levels) in (0, len(self.film.matrix)), "one array of levels per entry of the matrix"
         assert all(len(level) == self.count for level in levels), "one level per frame"
         self._base = replace(recipe, film=None)
-        self._places = places
-        self._space = Space(G, places) if space is None and G is not None else space
+        self._space = Space(G, places, means) if space is None and G is not None else space
         self._period = float(self.count / self.rate) if self.film.loop else None
         heard = list(zip(self.film.matrix, levels, strict=True)) if levels else []
         self._ways = make_ways(self._base, self.film, heard, self._space, distance)
@@ -120,7 +121,8 @@ class Timeline:
         recipe = self._moved(index)
         for way in self._ways:
             if way.needs_space:
-                recipe = set_latent(recipe, way.target, _kept(way.ws(index, get_latent(recipe, way.target))))
+                latent = get_latent(recipe, way.target)
+                recipe = set_latent(recipe, way.target, replace(_kept(way.ws(index, latent)), classes=way.classes(index, latent)))
         return recipe
 
     def styles(self, indices: Iterable[int]) -> FrameStyles:
@@ -140,8 +142,9 @@ class Timeline:
         moving: dict[int, Tensor] = {}
         for way in self._ways:
             if way.needs_space:
-                ws = way.ws(index, get_latent(recipe, way.target))
-                marker = replace(get_latent(recipe, way.target))
+                latent = get_latent(recipe, way.target)
+                ws = way.ws(index, latent)
+                marker = replace(latent, classes=way.classes(index, latent))
                 recipe = set_latent(recipe, way.target, marker)
                 moving[id(marker)] = ws
 
@@ -149,7 +152,7 @@ class Timeline:
             ws = moving.get(id(latent))
             return space.find(latent) if ws is None else ws
 
-        return recipe_to_ws(space.G, recipe, find), recipe
+        return recipe_to_ws(space.G, recipe, find, space.mean), recipe
 
     def _moved(self, index: int) -> Recipe:
         """Return the recipe of a frame with all its numbers, places still to be filled in."""

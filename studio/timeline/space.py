@@ -5,13 +5,14 @@ A mapping runs for the places of one frame only, never for several frames, so th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from studio.latents import Places, class_vector, place_to_ws, seed_of, seed_to_z
+from studio.latents import ClassMeans, Places, class_vector, mean_of_class, place_to_ws, seed_of, seed_to_z
 from studio.models.common import LatentGenerator
 from studio.recipe import Latent
 
@@ -30,11 +31,14 @@ class Space:
     Args:
         G: The generator.
         places: Looks up the style vectors of a latent; by default :func:`studio.latents.place_to_ws`.
+        means: Looks up the mean style of a class; by default each is measured once.
     """
 
-    def __init__(self, G: LatentGenerator, places: Places | None = None) -> None:
+    def __init__(self, G: LatentGenerator, places: Places | None = None, means: ClassMeans | None = None) -> None:
         self.G = G
         self._places = places
+        self.mean: ClassMeans = functools.cache(functools.partial(mean_of_class, G)) if means is None else means
+        """Gives the mean style of a class."""
         self._noises: dict[int, Tensor] = {}
 
     def find(self, latent: Latent) -> Tensor:
@@ -108,6 +112,19 @@ def mix_classes(first: Classes, second: Classes, u: float, c_dim: int = 0) -> Cl
         return first if u < 0.5 else second
     a, b = (_full(pairs, c_dim) for pairs in (first, second))
     return tuple((index, (1 - u) * a.get(index, 0.0) + u * b.get(index, 0.0)) for index in sorted(a.keys() | b.keys()))
+
+
+def pull_classes(classes: Classes, pulls: Sequence[tuple[Classes, float]], c_dim: int) -> Classes:
+    """Move class weights towards others by shares, as style vectors are pulled; what would be less than nothing of a class is nothing."""
+    if not c_dim or all(other == classes or not share for other, share in pulls):
+        return classes
+    own = _full(classes, c_dim)
+    kept = 1 - sum(share for _, share in pulls)
+    moved = {index: kept * weight for index, weight in own.items()}
+    for other, share in pulls:
+        for index, weight in _full(other, c_dim).items():
+            moved[index] = moved.get(index, 0.0) + share * weight
+    return tuple((index, moved[index]) for index in sorted(moved) if moved[index] > 0)
 
 
 def _full(pairs: Classes, c_dim: int) -> dict[int, float]:

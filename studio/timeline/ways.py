@@ -18,7 +18,7 @@ from studio.recipe_film import Film, LatentKey, LatentLane, Mapping
 from studio.recipe_paths import get_latent
 from studio.timeline.lanes import Spot, Track, make_track
 from studio.timeline.paths import Distance, KeyedPath, Path, make_path
-from studio.timeline.space import Classes, Space, mix_classes
+from studio.timeline.space import Classes, Space, mix_classes, pull_classes
 from studio.timeline.triggers import Levels, Steps, make_clock, make_steps
 
 REMEMBERED_PATHS = 4
@@ -98,18 +98,25 @@ class Way:
             is_stepped = self.steps is not None and isinstance(path, KeyedPath)
             ws = path.at_spot(self.spot(index), pulse) if is_stepped and isinstance(path, KeyedPath) else path.at(self.time(index), pulse)
         for stage in self.pulls:
-            ws = self._pulled(space, ws, [(entry, entry.amount * float(level[index])) for entry, level in stage])
+            start = ws
+            for place, share in self._shares(stage, index):
+                ws = ws + share * (space.find(place) - start)
         return ws
 
-    def _pulled(self, space: Space, ws: Tensor, pulls: Sequence[tuple[Mapping, float]]) -> Tensor:
-        """Pull towards several places at once: shares that sum to more than one are scaled down to one."""
+    def classes(self, index: int, latent: Latent) -> Classes:
+        """Return the class weights of a frame, pulled as its style vectors are; ``latent`` as for :meth:`ws`."""
+        classes, space = latent.classes, self.space
+        for stage in self.pulls if space is not None else ():
+            pulls = [(place.classes, share) for place, share in self._shares(stage, index)]
+            classes = pull_classes(classes, pulls, 0 if space is None else space.G.c_dim)
+        return classes
+
+    def _shares(self, stage: Heard, index: int) -> list[tuple[Latent, float]]:
+        """Give the places that a frame is pulled towards at once: shares that sum to more than one are scaled down to one."""
+        pulls = [(entry.latent, entry.amount * float(level[index])) for entry, level in stage]
         total = sum(abs(share) for _, share in pulls)
         scale = 1 / total if total > 1 else 1.0
-        moved = ws
-        for entry, share in pulls:
-            if share and entry.latent is not None:
-                moved = moved + (share * scale) * (space.find(entry.latent) - ws)
-        return moved
+        return [(place, share * scale) for place, share in pulls if share and place is not None]
 
     def _path(self, space: Space, classes: Classes | None) -> Path:
         path = self._paths.get(classes)

@@ -140,7 +140,7 @@ def make_plan(ctx: Context, recipe: Recipe) -> Timeline:
     loaded = engine.generator(recipe.model)
     assert recipe.film is not None
     loud = ears_of(ctx).film_levels(recipe.film)
-    prepare = lambda: Timeline(recipe, loaded.network, levels=loud, places=loaded.place)  # noqa: E731
+    prepare = lambda: Timeline(recipe, loaded.network, levels=loud, places=loaded.place, means=loaded.mean)  # noqa: E731
     made: Timeline = engine.take_turn(prepare, "exact", Priority.PREVIEW)
     return made
 

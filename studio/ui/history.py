@@ -140,7 +140,7 @@ def _draw(ctx: Context, recipe: Recipe) -> Any:
     loaded = cache.load(recipe.model.name)
     if loaded.is_translator or not loaded.name.startswith(PREFIX):
         return engine.preview(recipe)
-    return engine.worker.run(Priority.PREVIEW, lambda: opaque(draw(loaded.network, recipe, places=loaded.place)))
+    return engine.worker.run(Priority.PREVIEW, lambda: opaque(draw(loaded.network, recipe, places=loaded.place, means=loaded.mean)))
 
 
 def _words(entry: Any) -> Answer:

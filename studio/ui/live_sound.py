@@ -259,7 +259,14 @@ def _moved(engine: Any, stage: Stage, request: PlayRequest, hands: dict[str, flo
 
     def turn() -> Recipe:
         return stage.performance.play(
-            recipe, preset, heard, request.time, G=loaded.network, places=loaded.place, pace=hands.get("speed", 1.0)
+            recipe,
+            preset,
+            heard,
+            request.time,
+            G=loaded.network,
+            places=loaded.place,
+            means=loaded.mean,
+            pace=hands.get("speed", 1.0),
         )
 
     moved: Recipe = engine.take_turn(turn, "auto", Priority.PREVIEW)
