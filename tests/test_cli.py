@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,6 +184,30 @@ def test_every_part_of_a_style_can_be_said_on_the_command_line(model, tmp_path):
         (("--center", "x"), "x does not exist"),
     ):
         assert sentence in studio("generate", model, "--seeds", "1", *words, code=1).stderr
+
+
+def test_classes_keep_to_their_own_average_unless_told_otherwise(model, tmp_path):
+    kinds = save_toy(tmp_path / "files", "kinds", toy_stylegan2(16, c_dim=3))
+
+    def made(path, *words):
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        studio("generate", path, "--seeds", "1", "--out", folder, *words)
+        return next(folder.iterdir())
+
+    def towards(file):
+        truncation = read_image(file).recipe.truncation
+        return truncation.towards, truncation.center
+
+    own = made(kinds, "--class", "2")
+    average = made(kinds, "--class", "2", "--center", "average")
+    assert towards(own) == ("class", None) and towards(average) == ("average", None)
+    assert np.array_equal(read_image(own).image, draw(load(kinds), read_image(own).recipe))
+    assert not np.array_equal(read_image(own).image, read_image(average).image)
+    assert towards(made(model)) == ("average", None) and towards(made(model, "--center", "class")) == ("class", None)
+    placed = made(kinds, "--class", "2", "--center", "7")
+    assert towards(placed)[1] == Latent.from_seed(7, [(2, 1.0)])
+    assert towards(made(kinds, "--recipe", average)) == ("average", None), "a recipe keeps what it says"
+    assert towards(made(kinds, "--recipe", placed, "--center", "class")) == ("class", None)
 
 
 def test_a_model_file_that_is_not_there_is_said_to_be_missing():

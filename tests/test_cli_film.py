@@ -50,6 +50,17 @@ def test_a_model_and_seeds_become_a_film_that_carries_them(tmp_path):
     assert facts.recipe.model.sha256 and [path.name for path in tmp_path.glob("*.mp4*")] == ["a.mp4"]
 
 
+def test_the_film_of_a_class_keeps_to_its_average_unless_told_otherwise(tmp_path):
+    save_toy(paths.models_folder(), "kinds", toy_stylegan2(16, c_dim=3))
+    films = [
+        made(tmp_path / f"{name}.mp4", "kinds", "--seeds", "1,5", "--class", "1", "--seconds", "0.2", "--fps", "10", *words)
+        for name, words in (("own", ()), ("all", ("--center", "average")))
+    ]
+    assert [facts.recipe.truncation.towards for facts in films] == ["class", "average"]
+    again = made(tmp_path / "again.mp4", tmp_path / "own.mp4", "--psi", "0.4")
+    assert (again.recipe.truncation.towards, again.recipe.truncation.psi) == ("class", 0.4)
+
+
 def test_without_a_loop_the_last_seed_is_at_the_end(tmp_path):
     facts = made(tmp_path / "a.mp4", "toy", "--seeds", "1,5", "--seconds", "1", "--no-loop", "--precision", "exact")
     assert [key.time for key in facts.recipe.film.latents[0].keys] == [0, 1] and not facts.recipe.film.loop

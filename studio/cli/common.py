@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from studio._version import __version__
 from studio.cli import values
 from studio.errors import RecipeError
-from studio.recipe import Recipe
+from studio.recipe import Recipe, Truncation
 
 if TYPE_CHECKING:
     from studio.engine import Engine
@@ -29,7 +29,11 @@ Psi = Annotated[float | None, typer.Option("--psi", help="How far from the avera
 Cutoff = Annotated[int | None, typer.Option("--cutoff", help="Truncate only the first layers.")]
 Center = Annotated[
     str | None,
-    typer.Option("--center", help="Where psi pulls to: a seed, or the place of a recipe (.json) or picture. Left out: the average."),
+    typer.Option(
+        "--center",
+        help="Where psi pulls to: `class` (the average of the picture's own class), `average` (of all), a seed, or the place of a "
+        "recipe (.json) or picture. Left out: the recipe's, or class.",
+    ),
 ]
 Classes = Annotated[str | None, typer.Option("--class", help="Classes by number or name, with weights: `3` or `3:0.5,7:0.5`.")]
 RecipeFile = Annotated[
@@ -66,6 +70,11 @@ def open_model(engine: Engine, model: str | None, recipe: Recipe | None = None) 
     if len(Path(model).parts) > 1 or Path(model).suffix in MODEL_SUFFIXES:
         raise RecipeError(f"{model} does not exist. Name a model file, or a model that 'studio models' lists.")
     return engine.load(model)
+
+
+def begun(recipe: Recipe, loaded: Loaded) -> Recipe:
+    """Return a recipe that comes from no file as a new one for a model begins: classes are truncated towards their own average."""
+    return replace(recipe, truncation=Truncation.fresh(getattr(loaded.network, "c_dim", 0)))
 
 
 def open_upscaler(engine: Engine, model: str | None, *, is_installed: bool = False) -> str:

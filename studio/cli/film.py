@@ -38,6 +38,7 @@ def film(
     ] = None,
     path: Annotated[str | None, typer.Option("--path", help="The way between seeds: spline, linear, slerp, plane, circle.")] = None,
     psi: common.Psi = None,
+    center: common.Center = None,
     classes: common.Classes = None,
     size: Annotated[str | None, typer.Option("--size", help="Longest side, or width x height: `512`, `1920x1080`.")] = None,
     fit: Annotated[str, typer.Option("--fit", help="Into another aspect by pad, mirror, crop or stretch.")] = "pad",
@@ -89,8 +90,9 @@ def film(
     cells = []
     for recipe, loaded in zip(recipes, models, strict=True):
         pairs = recipe.latent.classes if classes is None else values.parse_classes(classes, getattr(loaded.card, "classes", ()))
+        centered = replace(recipe, truncation=values.centered(recipe.truncation, center, pairs))
         for part in building.shares(wanted, grid):
-            moved = building.moving(recipe, part, pairs, path, loop)
+            moved = building.moving(centered, part, pairs, path, loop)
             timed = building.timed(moved, fps, seconds, files, start, part)
             heard = building.hearing(timed, sounds, preset, loaded)
             shaped = building.shaped(heard, part, psi, side, flash_limit, precision, given=recipe.film is not None)

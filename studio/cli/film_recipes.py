@@ -30,7 +30,7 @@ def sources(source: str, engine: Engine) -> tuple[list[Recipe], list[Loaded]]:
     models = [common.open_model(engine, name.strip()) for name in source.split(",") if name.strip()]
     if not models:
         raise RecipeError("No model was named. Name one that 'studio models' lists, a model file, or a recipe.")
-    return [Recipe(precision="auto")] * len(models), models
+    return [common.begun(Recipe(precision="auto"), loaded) for loaded in models], models
 
 
 def shares(seeds: list[int] | None, grid: int) -> list[list[int] | None]:

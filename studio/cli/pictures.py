@@ -69,6 +69,8 @@ def generate(
 
     * `studio generate pomona --seeds 1 --blend 7:0.5,9 --center 42 --noise none`
 
+    * `studio generate pomona --seeds 0-7 --class grape --psi 0.5 --center average`
+
     * `studio generate --recipe pomona-0042.png --psi 1`
     """
     suffix = common.suffix_of(format)
@@ -85,6 +87,7 @@ def generate(
     engine = common.make_engine(device)
     larger = common.open_upscaler(engine, upscale)
     loaded = common.open_model(engine, model, base)
+    base = base if recipe_file else common.begun(base, loaded)
     pairs = _classes(classes, loaded, base)
     base = common.adjusted(_truncated(base, psi, cutoff, center, pairs), blends=values.parse_blends(blend, pairs))
     recipes = {name: common.signed(recipe, loaded) for name, recipe in _places(base, seeds, pairs).items()}
@@ -144,6 +147,7 @@ def mix(
     base = values.read_recipe(recipe_file) if recipe_file else Recipe()
     engine = common.make_engine(device)
     loaded = common.open_model(engine, model, base)
+    base = base if recipe_file else common.begun(base, loaded)
     network = engine.generator(loaded.ref).network
     pairs = _classes(classes, loaded, base)
     base = _truncated(base, psi, cutoff, center, pairs)
@@ -174,8 +178,8 @@ def _classes(text: str | None, loaded: Loaded, base: Recipe) -> Pairs:
 
 
 def _truncated(base: Recipe, psi: float | None, cutoff: int | None, center: str | None, pairs: Pairs) -> Recipe:
-    place = values.parse_place(center, pairs)
-    return replace(base, truncation=common.adjusted(base.truncation, psi=psi, cutoff=cutoff, center=place))
+    truncation = common.adjusted(base.truncation, psi=psi, cutoff=cutoff)
+    return replace(base, truncation=values.centered(truncation, center, pairs))
 
 
 def _sources(seeds: str | None, pairs: Pairs, known: list[Latent], otherwise: str) -> list[Latent]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from studio.errors import RecipeError
-from studio.recipe import MAX_FILM_JSON_BYTES, Blend, Latent, Recipe, from_json
+from studio.recipe import MAX_FILM_JSON_BYTES, Blend, Latent, Recipe, Truncation, bounds_of, from_json
 
 MAX_SEEDS = 100_000
 
@@ -128,6 +129,19 @@ def parse_place(text: str | None, classes: Sequence[tuple[int, float]] = ()) -> 
     if text is None:
         return None
     return Latent.from_seed(int(text), classes) if re.fullmatch(r"\d{1,10}", text) else read_recipe(Path(text)).latent
+
+
+def centered(truncation: Truncation, text: str | None, classes: Sequence[tuple[int, float]] = ()) -> Truncation:
+    """Pull towards what was typed: ``class``, ``average``, or a place (see :func:`parse_place`); None changes nothing.
+
+    Raises:
+        RecipeError: It is neither of the words, no seed, and no file that holds a recipe.
+    """
+    if text is None:
+        return truncation
+    if text in bounds_of(Truncation, "towards").choices:
+        return replace(truncation, center=None, towards=text)
+    return replace(truncation, center=parse_place(text, classes))
 
 
 def read_recipe(path: Path) -> Recipe:
