@@ -13,7 +13,7 @@ import gradio as gr
 
 from studio import mapping, media
 from studio.errors import MediaError, StudioError
-from studio.latents import keep_ws
+from studio.latents import keep_ws, recipe_classes
 from studio.recipe import MAX_FILM_JSON_BYTES, Film, Latent, Recipe, from_json
 from studio.recipe_film import EASINGS, PATHS
 from studio.ui import animate_film, animate_sound, jobs_drawer, shell
@@ -241,7 +241,7 @@ def _place(ctx: Context, recipe: Recipe) -> Latent:
     if not recipe.mixing and not recipe.blends:
         return recipe.latent
     raw = replace(recipe, film=None, truncation=replace(recipe.truncation, psi=1.0))
-    return replace(keep_ws(ctx.engine.ws(raw)), classes=recipe.latent.classes)
+    return replace(keep_ws(ctx.engine.ws(raw)), classes=recipe_classes(ctx.engine.load(recipe.model.name).network, recipe))
 
 
 # ---- files, sound, presets ---------------------------------------------------------------------------------------------

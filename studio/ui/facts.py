@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.errors import StudioError
 from studio.latents import layer_groups
+from studio.recipe import Truncation
 from studio.ui.context import Answer, Context
 from studio.ui.payloads import data_url
 
@@ -57,6 +58,7 @@ def model_facts(ctx: Context, name: str) -> Answer:
         "num_ws": G.num_ws,
         "c_dim": G.c_dim,
         "classes": class_names(card, G.c_dim),
+        "towards": Truncation.fresh(G.c_dim).towards,
         "layers": [{"resolution": int(size), "group": group_of[i]} for i, size in enumerate(G.layer_resolutions)],
         "has_noise": G.has_noise,
         "has_transform": G.has_transform,

@@ -267,7 +267,7 @@ def _lines(item: Any, recipe: Recipe | None, classes: tuple[str, ...]) -> list[l
     if recipe.latent.classes:
         shares = ((classes[index] if index < len(classes) else str(index), weight) for index, weight in recipe.latent.classes)
         lines.append(["Kinds", ", ".join(f"{name} {weight:.0%}" for name, weight in shares)])
-    lines.append(["psi", _truncation(recipe.truncation)])
+    lines.append(["psi", _truncation(recipe.truncation, has_classes=bool(recipe.latent.classes))])
     lines += [["Style from", _place(mix.latent)] for mix in recipe.mixing]
     lines += [["Blended with", f"{_place(blend.latent)} x {blend.weight:.2f}"] for blend in recipe.blends]
     if recipe.noise.mode != "const" or recipe.noise.strength != 1:
@@ -279,10 +279,12 @@ def _lines(item: Any, recipe: Recipe | None, classes: tuple[str, ...]) -> list[l
     return lines
 
 
-def _truncation(truncation: Truncation) -> str:
+def _truncation(truncation: Truncation, *, has_classes: bool) -> str:
     words = [f"{truncation.psi:.2f}"]
     if truncation.center is not None:
         words.append(f"towards {_place(truncation.center)}")
+    elif truncation.towards == "class" and has_classes:
+        words.append("towards the average of its kind")
     if truncation.cutoff is not None:
         words.append(f"first {truncation.cutoff} layers")
     return ", ".join(words)

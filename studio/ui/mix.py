@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.latents import keep_ws
+from studio.latents import keep_ws, recipe_classes
 from studio.recipe import Latent, Recipe
 from studio.render import mix_recipes
+from studio.ui import shell
 from studio.ui.context import Answer, Context, endpoint, image_url, recipe_to_page, speed
 from studio.ui.payloads import Fields, Payload, RecipeRequest
 from studio.ui.session import Session
@@ -78,13 +79,13 @@ def mix_cells(ctx: Context, session: Session, request: CellsRequest) -> Answer:
 
 def source(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     """Turn a picture into one place in latent space; a picture that is itself a mix keeps its style vectors in full."""
-    recipe = request.recipe
-    if recipe.restyle is not None:
+    if request.recipe.restyle is not None:
         raise StudioError("A restyled photo has no place among the seeds. Drag a picture that a generator made.")
+    recipe = shell.check_model(ctx, request.recipe)
     latent = recipe.latent
     if recipe.mixing or recipe.blends:
         raw = replace(recipe, truncation=replace(recipe.truncation, psi=1.0))
-        latent = keep_ws(ctx.engine.ws(raw))
+        latent = replace(keep_ws(ctx.engine.ws(raw)), classes=recipe_classes(ctx.engine.load(recipe.model.name).network, recipe))
     return {"latent": recipe_to_page(Recipe(latent=latent))["latent"]}
 
 

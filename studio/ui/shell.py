@@ -13,7 +13,7 @@ import gradio as gr
 from studio.errors import RecipeError, StudioError
 from studio.media import read_image
 from studio.model_cache import same_file
-from studio.recipe import ModelRef, Recipe
+from studio.recipe import ModelRef, Recipe, Truncation
 from studio.ui import facts
 from studio.ui.context import Answer, Context, bounds_for_page, endpoint, recipe_to_page
 from studio.ui.darkroom import keep as keep_restyled
@@ -91,7 +91,7 @@ def with_model(ctx: Context, recipe: Recipe, models: list[Answer]) -> tuple[Reci
             continue
         if name == recipe.model.name:
             return recipe, model
-        return Recipe(model=ModelRef(name=name, sha256=model["sha256"])), model
+        return Recipe(model=ModelRef(name=name, sha256=model["sha256"]), truncation=Truncation.fresh(model["c_dim"])), model
     return replace(recipe, model=ModelRef()), None
 
 

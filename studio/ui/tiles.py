@@ -6,6 +6,7 @@ shows four of its seeds (a slow one just one). Tiles are made once for each mode
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ CARD = 160
 SEEDS = (0, 7, 21, 42)
 SLOW_SECONDS = 2.0
 QUALITY = 85
-VERSION = 1
+VERSION = 2
 _SHA = re.compile(r"[0-9a-f]{64}")
 
 Floats = npt.NDArray[np.float64]
@@ -62,8 +63,9 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
     if entry.card.family == UPSCALER:
         engine: Any = ctx.engine
         return _cached(entry, lambda: engine.take_turn(lambda: _enlarged(engine.load(entry.name).network), "exact", Priority.BATCH))
-    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), truncation=Truncation(psi=0.7))
-    return _cached(entry, lambda: _seeds(lambda at: ctx.engine.preview(at, CARD, priority=Priority.BATCH), recipe))
+    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256))
+    preview = functools.partial(ctx.engine.preview, size=CARD, priority=Priority.BATCH)
+    return _cached(entry, lambda: _seeds(preview, recipe, ctx.engine.load(entry.name).network.c_dim))
 
 
 def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
@@ -94,8 +96,7 @@ def preview_of(network: Any) -> bytes:
         return media.encode_webp(_enlarged(network), QUALITY)
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
-    recipe = Recipe(truncation=Truncation(psi=0.7))
-    return media.encode_webp(_seeds(lambda at: opaque(draw(network, at)), recipe), QUALITY)
+    return media.encode_webp(_seeds(lambda at: opaque(draw(network, at)), Recipe(), network.c_dim), QUALITY)
 
 
 def _enlarged(network: RRDBNet) -> ImageArray:
@@ -103,13 +104,18 @@ def _enlarged(network: RRDBNet) -> ImageArray:
     return _square(upscale(network, np.ascontiguousarray(sample()[96:160, 64:128])))
 
 
-def _seeds(make: Callable[[Recipe], ImageArray], recipe: Recipe) -> ImageArray:
-    """Lay four seeds out in two rows; a network too slow for that shows one."""
+def _seeds(make: Callable[[Recipe], ImageArray], recipe: Recipe, c_dim: int = 0) -> ImageArray:
+    """Lay four seeds out in two rows, of as many classes as there are; a network too slow for that shows one."""
     began = time.perf_counter()
-    pictures = [_square(make(replace(recipe, latent=Latent.from_seed(SEEDS[0]))))]
+    classes = [((number * c_dim // len(SEEDS), 1.0),) if c_dim else () for number in range(len(SEEDS))]
+    recipes = [
+        replace(recipe, latent=Latent.from_seed(seed, kinds), truncation=Truncation.fresh(c_dim))
+        for seed, kinds in zip(SEEDS, classes, strict=True)
+    ]
+    pictures = [_square(make(recipes[0]))]
     if time.perf_counter() - began > SLOW_SECONDS:
         return pictures[0]
-    pictures += [_square(make(replace(recipe, latent=Latent.from_seed(seed)))) for seed in SEEDS[1:]]
+    pictures += [_square(make(one)) for one in recipes[1:]]
     rows = [np.concatenate(pictures[i : i + 2], axis=1) for i in (0, 2)]
     return np.ascontiguousarray(np.concatenate(rows, axis=0))
 

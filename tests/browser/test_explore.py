@@ -269,3 +269,32 @@ def test_seeds_and_pictures_are_blended_in_by_weight_and_taken_out_again(person)
     page.get_by_label("Take out seed 7").click()
     person.wait_code(before)
     assert person.recipe() == before
+
+
+def test_a_model_with_kinds_says_what_psi_pulls_towards_and_every_choice_can_be_undone(person):
+    page = person.page
+    pull = page.get_by_role("region", name="Character", exact=True).get_by_role("group", name="Psi pulls towards", exact=True)
+    for label, towards, is_place in (("All kinds", "average", False), ("This place", "average", True), ("Its kind", "class", False)):
+        before = person.recipe()
+        pull.get_by_role("radio", name=label, exact=True).check()
+        truncation = person.settled().recipe()["truncation"]
+        assert (truncation["towards"], truncation["center"] is not None) == (towards, is_place)
+        page.keyboard.press("z")
+        person.wait_code(before)
+        page.keyboard.press("Shift+Z")
+        page.wait_for_function(
+            "(wanted) => JSON.stringify(studio.recipe.value.truncation) === wanted",
+            arg=page.evaluate("(x) => JSON.stringify(x)", truncation),
+        )
+        assert pull.get_by_role("radio", checked=True).evaluate("(radio) => radio.parentElement.textContent") == label
+
+
+def test_another_model_begins_with_the_pull_that_suits_it(person):
+    page = person.page
+    assert person.recipe()["truncation"]["towards"] == "class"
+    for name, towards in (("waves", "average"), ("pomona", "class")):
+        page.evaluate("(name) => studio.model.choose(name)", name)
+        page.wait_for_function("(name) => studio.recipe.value.model.name === name", arg=name)
+        assert person.recipe()["truncation"]["towards"] == towards
+        in_character = page.get_by_role("region", name="Character", exact=True).get_by_role("group", name="Psi pulls towards")
+        assert in_character.count() == (1 if towards == "class" else 0)

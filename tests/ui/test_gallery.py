@@ -1,6 +1,7 @@
 """What the gallery tab answers, without a browser."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,10 @@ def test_truncation_and_frame_are_read_out_in_words(room):
     item = pictures.add(np.zeros((8, 8, 3), np.uint8), recipe)
     lines = dict(gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["lines"])
     assert lines["psi"] == "0.50, towards seed 9, first 0 layers"
+    grape = replace(recipe, latent=Latent.from_seed(1, [(3, 1.0)]), truncation=Truncation(psi=0.5, towards="class"))
+    for one, words in ((grape, "0.50, towards the average of its kind"), (replace(grape, latent=Latent()), "0.50")):
+        item = pictures.add(np.zeros((8, 8, 3), np.uint8), one)
+        assert dict(gallery.look(ctx, session, ask(ItemRequest, session, id=item.id))["lines"])["psi"] == words
     assert lines["Frame"].startswith("right 0.00") and "turned -30" in lines["Frame"] and "zoom 2.00" in lines["Frame"]
 
 

@@ -7,10 +7,10 @@ from fake_studio import FakeLibrary, fake_context, picture_of
 
 from studio.errors import StudioError
 from studio.media import read_image, write_image
-from studio.recipe import Latent, ModelRef, Recipe
+from studio.recipe import Latent, ModelRef, Recipe, Truncation
 from studio.ui import explore, facts, mix, shell
 from studio.ui.context import bounds_for_page, endpoint, recipe_to_page
-from studio.ui.payloads import Payload, RecipeRequest, UploadRequest
+from studio.ui.payloads import NameRequest, Payload, RecipeRequest, UploadRequest
 
 RECIPE = Recipe(model=ModelRef("pomona"), latent=Latent(x=3.0))
 
@@ -152,3 +152,21 @@ def test_a_picture_that_is_a_mix_becomes_a_source_with_its_own_style(ctx, sessio
     assert (plain["x"], plain["ws"]) == (3.0, "")
     mixed = replace(RECIPE, mixing=(StyleMix(Latent(x=4.0), (1.0,)),))
     assert mix.source(ctx, session, RecipeRequest(session.token, mixed))["latent"]["ws"]
+
+
+def test_a_mix_of_kinds_that_becomes_a_source_keeps_its_kinds(ctx, session):
+    from studio.recipe import Blend
+
+    mixed = replace(RECIPE, latent=Latent.from_seed(3, [(0, 1.0)]), blends=(Blend(Latent.from_seed(4, [(5, 1.0)]), 3.0),))
+    latent = mix.source(ctx, session, RecipeRequest(session.token, mixed))["latent"]
+    assert latent["ws"] and [list(pair) for pair in latent["classes"]] == [[0, 0.25], [5, 0.75]]
+
+
+def test_a_new_page_keeps_each_kind_to_its_own_average_where_there_are_kinds(ctx, tmp_path):
+    assert shell.greet(ctx, ctx.sessions.open(""), None)["recipe"]["truncation"]["towards"] == "class"
+    assert [shell.model_facts(ctx, None, NameRequest("", name))["towards"] for name in ("pomona", "waves")] == ["class", "average"]
+    remembered = replace(RECIPE, truncation=Truncation(psi=0.3))
+    assert shell.greet(ctx, ctx.sessions.open(""), remembered)["recipe"]["truncation"]["towards"] == "average"
+    library = FakeLibrary([model for model in ctx.library.list() if model.name == "waves"])
+    plain = fake_context(tmp_path / "plain", library=library)
+    assert shell.greet(plain, plain.sessions.open(""), None)["recipe"]["truncation"]["towards"] == "average"

@@ -29,6 +29,20 @@ def test_a_slow_network_is_asked_for_one_seed_only(monkeypatch):
     assert len(drawn) == 1
 
 
+def test_a_model_with_classes_shows_several_of_them_each_around_its_own_average():
+    seen = []
+
+    def make(recipe):
+        seen.append(recipe)
+        return np.full((32, 32, 3), 100, np.uint8)
+
+    tiles._seeds(make, Recipe(), 14)
+    assert [recipe.latent.classes for recipe in seen] == [((index, 1.0),) for index in (0, 3, 7, 10)]
+    assert {recipe.truncation.towards for recipe in seen} == {"class"}
+    tiles._seeds(make, Recipe(), 0)
+    assert {(recipe.latent.classes, recipe.truncation.towards) for recipe in seen[4:]} == {((), "average")}
+
+
 def test_the_sample_picture_is_always_the_same():
     assert np.array_equal(tiles.sample(), tiles.sample())
 

@@ -23,7 +23,23 @@
     const cutoff = valueSlider(followers, "truncation.cutoff", {
       label: "Cutoff", low: 0, high: facts.num_ws, step: 1, toControl: (value) => value ?? facts.num_ws, toRecipe: (value) => (value >= facts.num_ws ? null : Math.round(value)),
     });
-    return controls.group("Character", psi.element, cutoff.element);
+    return controls.group("Character", psi.element, facts.c_dim > 0 ? pull(followers, facts) : null, cutoff.element);
+  }
+
+  /** What psi pulls towards: for a model with classes their own average, the average of all, or a place of one's own. */
+  function pull(followers, facts) {
+    const averages = facts.c_dim > 0 ? [["class", "Its kind"], ["average", "All kinds"]] : [["average", "Average"]];
+    const means = facts.c_dim > 0 ? "the average of the picture's own kinds (of all if it has none), the average of all" : "the model's average";
+    const center = controls.choice({
+      label: "Psi pulls towards", help: `The style that psi 0 shows: ${means}, or a place of your own`, value: averages[0][0], options: [...averages, ["place", "This place"]],
+      onChange: (value) => {
+        const isPlace = value === "place";
+        recipe.change({ "truncation.center": isPlace ? clone(recipe.value.latent) : null, ...(isPlace ? {} : { "truncation.towards": value }) });
+        commit();
+      },
+    });
+    followers.push(({ truncation }) => center.set(truncation.center ? "place" : facts.c_dim > 0 ? truncation.towards : "average"));
+    return center.element;
   }
 
   function noise(followers) {
@@ -154,17 +170,12 @@
   }
 
   function more(followers, facts) {
-    const center = controls.choice({
-      label: "Psi pulls towards", help: "The style that psi 0 shows: the model's average, or a place of your own", value: "average", options: [["average", "Average"], ["place", "This place"]],
-      onChange: (value) => { recipe.change({ "truncation.center": value === "average" ? null : clone(recipe.value.latent) }); commit(); },
-    });
     const size = controls.number({ label: "Size", value: 0, low: 0, high: 16384, step: 64, fine: 1, onInput: (value) => recipe.change({ size: value < 4 ? null : Math.round(value) }), onCommit: commit });
     followers.push((value) => {
-      center.set(value.truncation.center ? "place" : "average");
       if (document.activeElement !== size.input) size.show(value.size ?? 0);
     });
     const sizeField = controls.field(`Saved size (0: the model's own ${facts.resolution} pixels)`, size, bounds("size").help);
-    return h("details", { class: "studio-group studio-details" }, h("summary", { text: "More" }), center.element, facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
+    return h("details", { class: "studio-group studio-details" }, h("summary", { text: "More" }), facts.c_dim > 0 ? null : pull(followers, facts), facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
   }
 
   /** Build the panel for a model: {elements, follow(recipe)}. */

@@ -241,6 +241,7 @@
       next.blends = [];
       next.restyle = null;
       next.truncation.center = null;
+      next.truncation.towards = facts.towards;
       if (next.truncation.cutoff !== null && next.truncation.cutoff > facts.num_ws) next.truncation.cutoff = null;
       if (!facts.has_noise) next.noise = clone(session.defaults.noise);
       if (!facts.has_transform) next.transform = clone(session.defaults.transform);
