@@ -3,6 +3,7 @@
 This is *not* how the average follows the generator (``trainer.follow``) or what the measures are (``measures.py``).
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from studio import latents
+from studio.latents import ClassMeans
 from studio.models import gan_layers
 from studio.training.inputs import Inputs
 from studio.training.measures import Measures, opaque
@@ -71,18 +73,20 @@ class Averaged:
         return self._measures(self._paint(labels))
 
     def _paint(self, labels: np.ndarray, *, first_seed: int = 0, psi: float = 1.0) -> UInt8:
-        """Make one picture per label, from successive seeds: uint8 ``[n, H, W, C]``."""
+        """Make one picture per label, from successive seeds, truncated around its class's own mean: uint8 ``[n, H, W, C]``."""
         self.settle()
-        images = []
+        images, means = [], functools.cache(functools.partial(latents.mean_of_class, self._G_ema))
         for begin in range(0, len(labels), self._inputs.batch):
             part = labels[begin : begin + self._inputs.batch]
-            images.append(to_image(self._img(part, first_seed + begin, psi)))
+            images.append(to_image(self._img(part, first_seed + begin, psi, means)))
         return np.concatenate(images)
 
-    def _img(self, labels: np.ndarray, first_seed: int, psi: float = 1.0) -> Tensor:
+    def _img(self, labels: np.ndarray, first_seed: int, psi: float = 1.0, means: ClassMeans | None = None) -> Tensor:
         G_ema, inputs = self._G_ema, self._inputs
+        c = inputs.one_hot(labels)
+        center = G_ema.w_avg if c is None or psi == 1 else latents.class_center(G_ema, c, means)
         z = latents.seed_to_z(range(first_seed, first_seed + len(labels)), inputs.z_dim).to(inputs.device)
         with autocast(inputs.device, self._dtype):
-            ws = latents.truncate(G_ema.mapping(z, inputs.one_hot(labels)).float(), G_ema.w_avg, psi)
+            ws = latents.truncate(G_ema.mapping(z, c).float(), center, psi)
             img: Tensor = G_ema.synthesis(ws, noise_mode="const")
         return img

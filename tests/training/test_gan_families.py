@@ -75,8 +75,19 @@ def test_every_family_trains_resumes_exactly_and_opens_in_the_studio(make: Make,
     trainer.load_state(expected, {"signs": [], "mean_length": 0.0, "augment_p": 0.0})
     shown, labels = trainer.averaged.samples(3)
     c = torch.eye(2)[labels] if G.c_dim else None
-    ws = latents.truncate(G.mapping(latents.seed_to_z(range(3), G.z_dim), c), G.w_avg, 0.7)
+    center = latents.class_center(G, torch.zeros(3, 0) if c is None else c)
+    ws = latents.truncate(G.mapping(latents.seed_to_z(range(3), G.z_dim), c), center, 0.7)
     assert np.abs(to_image(G.synthesis(ws)).astype(int) - shown).max() <= 8
+
+
+def test_the_samples_of_a_class_follow_its_own_mean_as_the_weights_change(make: Make) -> None:
+    trainer: Any = presets.build_trainer(presets.resolve(make("stylegan2")))
+    before, labels = trainer.averaged.samples(4, psi=0.0)
+    assert np.array_equal(before[0], before[2]) and np.array_equal(before[1], before[3]), "psi 0 shows the class, not the seed"
+    assert labels.tolist() == [0, 1, 0, 1] and not np.array_equal(before[0], before[1])
+    trainer.G_ema.mapping.embed.weight.mul_(-1)
+    trainer.averaged.changed()
+    assert not np.array_equal(trainer.averaged.samples(4, psi=0.0)[0], before)
 
 
 def test_the_families_that_need_classes_say_so(make: Make, tmp_path: Path) -> None:
