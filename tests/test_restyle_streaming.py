@@ -120,7 +120,7 @@ def test_the_maps_take_no_more_memory_than_the_estimate_says(config, keeps_whole
     net, (height, width) = network(**{"ngf": 4, **config}), (400, 40)
     streamed(net, photo(height, width), 40 * width, keeps_whole=keeps_whole)
     full_map, downs = height * width * 4 * 4, net.config["n_downs"]
-    estimate = memory.maps_in_memory(full_map, downs) + keeps_whole * full_map
+    estimate = memory.maps_in_memory(full_map, height, downs) + keeps_whole * full_map
     assert 0 < most[0] < 1.03 * estimate
 
 

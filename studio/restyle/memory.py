@@ -108,7 +108,7 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
     is_blurred = "antialias" in (config["downsample"], config["upsample"])
     around = height * width * BYTES_STREAMED + BLENDING
     has_room = shutil.disk_usage(tempfile.gettempdir()).free > full_map + MIN_FREE_DISK
-    in_memory, spooled = maps_in_memory(full_map, int(config["n_downs"])), 2 * full_map // factor
+    in_memory, spooled = maps_in_memory(full_map, rows, int(config["n_downs"])), 2 * full_map // factor
     for pixels in STRIP_SIZES:
         strip = max(pixels, columns * 2 * factor) * ngf * itemsize * STRIP_MAPS * (1 + is_blurred)
         for keep, maps in ((Memory, in_memory), (Spool if has_room else None, spooled)):
@@ -119,9 +119,10 @@ def _streamed(net: Translator, height: int, width: int, itemsize: int, limit: in
     return None
 
 
-def maps_in_memory(full_map: int, n_downs: int) -> int:
-    """Return the bytes of the maps that are held at once where half-resolution ones are kept, of one at full resolution's."""
-    return full_map if n_downs == 1 else full_map * 3 // 4
+def maps_in_memory(full_map: int, rows: int, n_downs: int) -> int:
+    """Return the bytes of the maps that are held at once where half-resolution ones are kept, from those of ``rows`` at full resolution."""
+    share = {1: 1.0, 2: 0.5}.get(n_downs, 0.75)
+    return int(share * full_map) + full_map // rows
 
 
 def can_stream(net: Any) -> bool:

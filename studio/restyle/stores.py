@@ -5,6 +5,7 @@ Rows go in once and come out in any order. This is *not* a cache: what is not ke
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import tempfile
 import weakref
@@ -65,7 +66,7 @@ class Arena:
         if gap is None:
             for other in self._gaps:
                 other.drop()
-            gap = _Gap(mmap.mmap(-1, max(1, length)), 0, length)
+            gap = _Gap(_fresh(length), 0, length)
         else:
             self._gaps.remove(gap)
         stop = gap.start + length
@@ -82,16 +83,29 @@ class Arena:
         self._gaps.append(_Gap(area, start, stop))
 
 
-class Memory:
-    """Keeps a map in memory, on a CPU in that of an arena."""
+def _fresh(length: int) -> mmap.mmap:
+    """Return new memory, in large pages where the system has them: fewer are touched for the first time."""
+    area = mmap.mmap(-1, max(1, length))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system built without large pages
+            area.madvise(mmap.MADV_HUGEPAGE)
+    return area
 
-    def __init__(self, height: int, width: int, channels: int, dtype: torch.dtype, device: torch.device, arena: Arena) -> None:
-        if device.type == "cpu":
-            raw = arena.take(self, height * width * channels * dtype.itemsize)
-            values = raw.view(dtype).view(height, width, channels)
-        else:
-            values = torch.empty(height, width, channels, dtype=dtype, device=device)
-        self.values = values.permute(2, 0, 1)[None]
+
+class Area:
+    """Bytes that several maps may share, on a CPU those of an arena; who lays maps over one another sees to their order."""
+
+    def __init__(self, length: int, device: torch.device, arena: Arena) -> None:
+        self.raw = arena.take(self, length) if device.type == "cpu" else torch.empty(length, dtype=torch.uint8, device=device)
+
+
+class Memory:
+    """Keeps a map in memory: in an area of its own bytes or, from byte ``start`` on, in a shared one."""
+
+    def __init__(self, height: int, width: int, channels: int, dtype: torch.dtype, area: Area, start: int = 0) -> None:
+        self._area = area
+        raw = area.raw[start : start + height * width * channels * dtype.itemsize]
+        self.values = raw.view(dtype).view(height, width, channels).permute(2, 0, 1)[None]
 
     def put(self, top: int, values: Tensor) -> None:
         """Keep rows from ``top`` on."""

@@ -3,8 +3,10 @@
 A norm needs the moments of the whole picture, so every norm at a high resolution is a pass: the strips before it are computed,
 measured (in float64) and kept, or dropped and computed again. Full-resolution maps are kept only where memory is plentiful;
 half-resolution ones are kept in memory or spooled to a temporary file. At the resolution of the residual blocks two maps
-are held whole; a block's second convolution replaces its input in place, one row behind. A strip is computed with the rows
-around it that the next layer wants, so the result is that of the untiled network whatever the strips: nothing is blended.
+are held whole; a block's second convolution replaces its input in place, one row behind. In memory these two lie where the map
+that they are made of was, and what is made of them lies there again, because rows are read before others take their place.
+A strip is computed with the rows around it that the next layer wants, so the result is that of the untiled network whatever
+the strips: nothing is blended.
 
 This module is *not* about pixels or limits (``picture.py``, ``memory.py``), and knows torch only as memory (``parts.py``).
 
@@ -21,8 +23,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from studio.restyle.parts import NO_MARGIN, Margin, Moments, Parts, Raw, Rows
-from studio.restyle.stores import Arena, Memory, Spool, Store
+from studio.restyle.maps import Activation, Blurred, Convolved, Kept, Trunk
+from studio.restyle.parts import Margin, Moments, Parts, Raw, Rows
+from studio.restyle.stores import Area, Arena, Memory, Spool, Store
 
 STRIP_PIXELS = 1 << 18
 """Pixels of the picture in one strip: few enough to bound memory, enough that the rows around it do not count."""
@@ -31,6 +34,9 @@ FIRST_COST, DOWN_COST, BLOCK_COST, UP_COST, LAST_COST = 1.0, 1.0, 0.4, 2.0, 3.0
 """About how long the passes take for each pixel of the picture, in relation to one another."""
 
 REFLECT = 1
+
+SHARED_ROWS = 4
+"""A strip of a map that takes the place of the one it is made of has a multiple of so many rows, then it never overtakes what is read."""
 
 T = TypeVar("T")
 
@@ -77,80 +83,6 @@ def stream(parts: Parts, config: dict[str, Any], picture: Rows, sink: Callable[[
         yield min(1.0, done / run.total)
 
 
-class _Convolved:
-    """The values of one stage, computed when they are asked for; its rows in multiples of ``align``."""
-
-    def __init__(self, parts: Parts, stage: int, source: Rows, size: tuple[int, int], align: int = 1) -> None:
-        self.parts, self.stage, self.source, self.align = parts, stage, source, align
-        self.height, self.width = size
-
-    def raw(self, top: int, bottom: int) -> Raw:
-        return self.parts.convolve(self.stage, self.source, top, bottom)
-
-
-class _Kept:
-    """Values, or an activation, as they were stored, ``offset`` rows further down."""
-
-    align = 1
-
-    def __init__(self, parts: Parts, store: Store, size: tuple[int, int], offset: int = 0) -> None:
-        self.parts, self.store, self.offset = parts, store, offset
-        self.height, self.width = size
-
-    def raw(self, top: int, bottom: int) -> Raw:
-        return self.parts.view(self.store.rows(top + self.offset, bottom + self.offset))
-
-
-class _Activation:
-    """The normalised values of a stage, or (``affine`` None, ``slope`` 1) what was stored as an activation."""
-
-    def __init__(self, source: _Convolved | _Kept, affine: Any, slope: float = 0.0) -> None:
-        self.source, self.affine, self.slope = source, affine, slope
-        self.height, self.width = source.height, source.width
-
-    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
-        align = self.source.align
-        first, last = top - top % align, bottom + -bottom % align
-        values = self.source.parts.write(self.source.raw(first, last), self.affine, margin, slope=self.slope)
-        return values[:, :, top - first : values.shape[2] - (last - bottom)]
-
-
-class _Blurred:
-    """The normalised values of a stage, halved by blur-pool."""
-
-    def __init__(self, source: _Convolved | _Kept, affine: Any) -> None:
-        self.source, self.affine = source, affine
-        self.height, self.width = source.height // 2, source.width // 2
-
-    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
-        parts, cut = self.source.parts, 1 if top else 0
-        values = parts.blur(self.source.raw(2 * (top - cut), 2 * bottom), self.affine, cut=cut)
-        return values if margin == NO_MARGIN else parts.write(parts.view(values), None, margin, slope=1.0)
-
-
-class _Trunk:
-    """What the residual blocks add to. A block's result is added when its rows are first asked for."""
-
-    def __init__(self, parts: Parts, values: Memory, spare: Memory, size: tuple[int, int]) -> None:
-        self.parts, self.values, self.spare = parts, values, spare
-        self.height, self.width = size
-        self.affine: Any = None
-        self.done = self.height
-
-    def rows(self, top: int, bottom: int, margin: Margin = NO_MARGIN) -> Tensor:
-        self.add_until(bottom)
-        values = self.values.rows(top, bottom)
-        return values if margin == NO_MARGIN else self.parts.write(self.parts.view(values), None, margin, slope=1.0)
-
-    def add_until(self, bottom: int) -> None:
-        """Add the last block's result, which lies in ``spare``, to the rows above ``bottom``."""
-        if self.done < bottom:
-            target = self.values.rows(self.done, bottom)
-            raw = self.parts.view(self.spare.rows(self.done, bottom))
-            self.parts.write(raw, self.affine, slope=1.0, residual=target, out=target)
-            self.done = bottom
-
-
 class _Run:
     """One picture on its way through the network."""
 
@@ -159,12 +91,14 @@ class _Run:
         self.downs, self.blocks = int(config["n_downs"]), int(config["n_blocks"])
         self.is_blurred = config["downsample"] == "antialias"
         self.pixels, self.arena = layout.height * layout.width, Arena()
+        self.area: Area | None = None
+        """What the maps around the residual blocks and those of half their scale share, where these are kept in memory."""
         self.total = self.pixels * (FIRST_COST + self.downs * (2 * DOWN_COST + UP_COST) + 2 * self.blocks * BLOCK_COST + LAST_COST)
 
     def passes(self) -> Steps[None]:
         """Do everything, yielding the cost of each strip."""
-        raw, affine = yield from self._settle(_Convolved(self.parts, 0, self.picture, self._size(0)), FIRST_COST, self._whole(0))
-        act: Rows = _Activation(raw, affine)
+        raw, affine = yield from self._settle(Convolved(self.parts, 0, self.picture, self._size(0)), FIRST_COST, self._whole(0))
+        act: Rows = Activation(raw, affine)
         del raw
         for level in range(self.downs):
             act = yield from self._down(act, level)
@@ -174,9 +108,9 @@ class _Run:
         for level in range(self.downs):
             above = self.downs - 1 - level
             stage = 1 + self.downs + 2 * self.blocks + level
-            values = _Convolved(self.parts, stage, act, self._size(above), 2)
+            values = Convolved(self.parts, stage, act, self._size(above), 2 if self.area is None else SHARED_ROWS)
             raw, affine = yield from self._settle(values, UP_COST, self._store(stage, above) if above else self._whole(stage))
-            act = _Activation(raw, affine)
+            act = Activation(raw, affine)
             del raw, values
         yield from self._last(act)
 
@@ -187,16 +121,33 @@ class _Run:
         keep = self.layout.keep
         if keep is Spool:
             return Spool(*self._size(level), self.parts.channels(stage), self.parts.dtype, self.parts.device)
-        return None if keep is None else self._memory(stage, *self._size(level))
+        if keep is None:
+            return None
+        if level == self.downs - 1 and (self.blocks or not self.is_blurred):
+            self.area = self.area or self._shared(stage)
+            return self._memory(stage, *self._size(level), self.area)
+        return self._memory(stage, *self._size(level))
+
+    def _shared(self, stage: int) -> Area | None:
+        """Return what the maps around the blocks share with that of ``stage``, which they are made of; None if they are wider."""
+        height, width = self._size(self.downs)
+        outer, inner = 2 * self.parts.channels(stage), self.parts.channels(stage + 1)
+        if inner > outer:
+            return None
+        length = max(2 * height * outer, (2 * height + 1) * inner) * width * self.parts.dtype.itemsize
+        return Area(length, self.parts.device, self.arena)
 
     def _whole(self, stage: int) -> Memory | None:
         """Return where a map of full resolution goes, if it is kept and would be computed twice otherwise."""
         is_worth_it = self.layout.keeps_whole and self.parts.measures(stage, self.layout.own)
         return self._memory(stage, *self._size(0)) if is_worth_it else None
 
-    def _memory(self, stage: int, height: int, width: int) -> Memory:
-        """Return memory for a stage's map."""
-        return Memory(height, width, self.parts.channels(stage), self.parts.dtype, self.parts.device, arena=self.arena)
+    def _memory(self, stage: int, height: int, width: int, area: Area | None = None, *, at_end: bool = False) -> Memory:
+        """Return memory for a stage's map: its own, or the first or the last bytes of an area."""
+        channels, dtype = self.parts.channels(stage), self.parts.dtype
+        length = height * width * channels * dtype.itemsize
+        area = area or Area(length, self.parts.device, self.arena)
+        return Memory(height, width, channels, dtype, area, len(area.raw) - length if at_end else 0)
 
     def _strips(self, height: int, pixels: int, *, align: int = 1) -> Iterator[tuple[int, int, float]]:
         """Cut a map into strips of ``pixels`` (of the map's height times the picture's width); the third is the share of pixels."""
@@ -206,7 +157,7 @@ class _Run:
             bottom = min(top + rows, height)
             yield top, bottom, (bottom - top) / height * self.pixels
 
-    def _settle(self, values: _Convolved, cost: float, store: Store | None = None) -> Steps[tuple[_Convolved | _Kept, Any]]:
+    def _settle(self, values: Convolved, cost: float, store: Store | None = None) -> Steps[tuple[Convolved | Kept, Any]]:
         """Run a stage once to measure it, to keep it, or both; returns where its values come from, and its scale and shift."""
         parts, moments = self.parts, None
         is_measured = parts.measures(values.stage, self.layout.own)
@@ -222,7 +173,7 @@ class _Run:
                 _put(parts, store, top, bottom, raw)
             del raw
             yield cost * share
-        source = values if store is None else _Kept(parts, store, (values.height, values.width))
+        source = values if store is None else Kept(parts, store, (values.height, values.width))
         return source, parts.affine(values.stage, moments)
 
     def _down(self, act: Rows, level: int) -> Steps[Rows]:
@@ -230,49 +181,52 @@ class _Run:
         parts, stage, is_last = self.parts, 1 + level, level == self.downs - 1
         if not self.is_blurred:
             store = self._spare(stage) if is_last else self._store(stage, level + 1)
-            raw, affine = yield from self._settle(_Convolved(parts, stage, act, self._size(level + 1)), 2 * DOWN_COST, store)
-            return _Activation(raw, affine)
-        raw, affine = yield from self._settle(_Convolved(parts, stage, act, self._size(level)), DOWN_COST)
-        blurred = _Blurred(raw, affine)
+            values = Convolved(parts, stage, act, self._size(level + 1), SHARED_ROWS if is_last else 1)
+            raw, affine = yield from self._settle(values, 2 * DOWN_COST, store)
+            return Activation(raw, affine)
+        raw, affine = yield from self._settle(Convolved(parts, stage, act, self._size(level)), DOWN_COST)
+        blurred = Blurred(raw, affine)
         store = None if is_last else self._store(stage, level + 1)
         if store is None:
             return blurred
         for top, bottom, share in self._strips(blurred.height, self.layout.strip_pixels >> (level + 1)):
             store.put(top, blurred.rows(top, bottom))
             yield DOWN_COST * share
-        return _Activation(_Kept(parts, store, (blurred.height, blurred.width)), None, 1.0)
+        return Activation(Kept(parts, store, (blurred.height, blurred.width)), None, 1.0)
 
     def _spare(self, stage: int) -> Memory:
         """Return the second of the two maps that are held whole: a row higher than the first, see :meth:`_block`."""
         height, width = self._size(self.downs)
-        return self._memory(stage, height + 1, width)
+        return self._memory(stage, height + 1, width, self.area, at_end=self.is_blurred)
 
-    def _residual(self, act: Rows) -> Steps[_Trunk]:
+    def _residual(self, act: Rows) -> Steps[Trunk]:
         """Run the residual blocks."""
         parts, (height, width) = self.parts, self._size(self.downs)
-        values = self._memory(self.downs, height, width)
-        for top, bottom, share in self._strips(height, self.layout.strip_pixels >> self.downs):
+        values = self._memory(self.downs, height, width, self.area, at_end=not self.is_blurred)
+        for top, bottom, share in self._strips(height, self.layout.strip_pixels >> self.downs, align=SHARED_ROWS):
             values.put(top, act.rows(top, bottom))
             yield DOWN_COST * share if self.is_blurred else 0.0
-        source = act.source if isinstance(act, _Activation) else None
-        kept = source.store if isinstance(source, _Kept) else None
+        source = act.source if isinstance(act, Activation) else None
+        kept = source.store if isinstance(source, Kept) else None
         del act, source
         spare = kept or self._spare(self.downs)
         assert isinstance(spare, Memory)
-        trunk = _Trunk(parts, values, spare, (height, width))
+        trunk = Trunk(parts, values, spare, (height, width))
         for block in range(self.blocks):
             yield from self._block(trunk, 1 + self.downs + 2 * block)
+        last = spare if self.area is not None and self.is_blurred else values
         for _, bottom, _ in self._strips(height, self.layout.strip_pixels):
-            trunk.add_until(bottom)
+            trunk.add_until(bottom, last)
+        trunk.values = last
         del trunk.spare
         return trunk
 
-    def _block(self, trunk: _Trunk, stage: int) -> Steps[None]:
+    def _block(self, trunk: Trunk, stage: int) -> Steps[None]:
         """Run one block: its first convolution a row further down in ``spare`` than its second, which replaces it from the top."""
         parts, spare, height = self.parts, trunk.spare, trunk.height
         affine = None
         for step in (0, 1):
-            source = _Activation(_Kept(parts, spare, (height, trunk.width), 1), affine) if step else trunk
+            source = Activation(Kept(parts, spare, (height, trunk.width), 1), affine) if step else trunk
             is_measured, moments = parts.measures(stage + step, self.layout.own), None
             for top, bottom, share in self._strips(height, self.layout.strip_pixels, align=4):
                 raw = parts.convolve(stage + step, source, top, bottom)
