@@ -55,18 +55,22 @@ def _clear(out: Any, line: int, width: int, channels: int, pixel: int) -> None:
 
 
 @numba.njit
-def _sums(start: int, stop: int, planes: Any, block: Any) -> None:
+def _sums(start: int, stop: int, planes: Any, out: Any, block: Any) -> None:
     """Sum ``v - k`` and its square per channel, for each row; ``k`` is the channel's first value (it keeps precision).
 
-    Rows are those of all planes, one plane after the other. Arguments: four planes, reference [channels], sums [rows, 2,
-    channels] (float32), rows of a plane, width, channels, distance of pixels, distance of rows.
+    Rows are those of all planes, one plane after the other. Where ``keeps`` is set, the values are copied to ``out`` on the way,
+    those of four planes (``split`` = 1, see :func:`_normalise`) to their places among one another. Arguments: four planes,
+    reference [channels], sums [rows, 2, channels] (float32), rows of a plane, width, channels, distance of pixels, distance of
+    rows, out, split, keeps.
     """
     reference, sums = f32_pointer(block[4]), f32_pointer(block[5])
-    rows, width, channels, pixel, pitch = block[6], block[7], block[8], block[9], block[10]
-    wide = channels - channels % (4 * LANES)
+    rows, width, channels, pixel, pitch, split, keeps = block[6], block[7], block[8], block[9], block[10], block[12], block[13]
+    wide, apart = channels - channels % (4 * LANES), channels << split
     zero = splat(numba.float32(0.0))
     for row in range(start, stop):
-        values, line, target = planes[row // rows], row % rows * pitch, row * 2 * channels
+        plane, y = row // rows, row % rows
+        values, line, target = planes[plane], y * pitch, row * 2 * channels
+        to = (((y << split) + (plane >> 1)) * (width << split) + (plane & 1)) * channels
         for c in range(0, wide, 4 * LANES):
             k0, k1 = load(reference, c), load(reference, c + LANES)
             k2, k3 = load(reference, c + 2 * LANES), load(reference, c + 3 * LANES)
@@ -74,8 +78,14 @@ def _sums(start: int, stop: int, planes: Any, block: Any) -> None:
             q0, q1, q2, q3 = zero, zero, zero, zero
             for x in range(width):
                 at = line + x * pixel + c
-                v0, v1 = sub(load(values, at), k0), sub(load(values, at + LANES), k1)
-                v2, v3 = sub(load(values, at + 2 * LANES), k2), sub(load(values, at + 3 * LANES), k3)
+                v0, v1, v2, v3 = load(values, at), load(values, at + LANES), load(values, at + 2 * LANES), load(values, at + 3 * LANES)
+                if keeps:
+                    place = to + x * apart + c
+                    store(out, place, v0)
+                    store(out, place + LANES, v1)
+                    store(out, place + 2 * LANES, v2)
+                    store(out, place + 3 * LANES, v3)
+                v0, v1, v2, v3 = sub(v0, k0), sub(v1, k1), sub(v2, k2), sub(v3, k3)
                 s0, s1, s2, s3 = add(s0, v0), add(s1, v1), add(s2, v2), add(s3, v3)
                 q0, q1, q2, q3 = fma(v0, v0, q0), fma(v1, v1, q1), fma(v2, v2, q2), fma(v3, v3, q3)
             store(sums, target + c, s0)
@@ -89,18 +99,23 @@ def _sums(start: int, stop: int, planes: Any, block: Any) -> None:
         for c in range(wide, channels, LANES):
             k0, s0, q0 = load(reference, c), zero, zero
             for x in range(width):
-                v0 = sub(load(values, line + x * pixel + c), k0)
+                v0 = load(values, line + x * pixel + c)
+                if keeps:
+                    store(out, to + x * apart + c, v0)
+                v0 = sub(v0, k0)
                 s0, q0 = add(s0, v0), fma(v0, v0, q0)
             store(sums, target + c, s0)
             store(sums, target + channels + c, q0)
 
 
 def _sums_f32(start: int, stop: int, block: Any) -> None:
-    _sums(start, stop, (f32_pointer(block[0]), f32_pointer(block[1]), f32_pointer(block[2]), f32_pointer(block[3])), block)
+    planes = (f32_pointer(block[0]), f32_pointer(block[1]), f32_pointer(block[2]), f32_pointer(block[3]))
+    _sums(start, stop, planes, f32_pointer(block[11]), block)
 
 
 def _sums_bf16(start: int, stop: int, block: Any) -> None:
-    _sums(start, stop, (u16_pointer(block[0]), u16_pointer(block[1]), u16_pointer(block[2]), u16_pointer(block[3])), block)
+    planes = (u16_pointer(block[0]), u16_pointer(block[1]), u16_pointer(block[2]), u16_pointer(block[3]))
+    _sums(start, stop, planes, u16_pointer(block[11]), block)
 
 
 def _finish(start: int, stop: int, block: Any) -> None:

@@ -115,8 +115,13 @@ class Norm:
         return affine
 
 
-def sum_rows(values: Values, channels: int) -> tuple[Tensor, Tensor, int]:
+def sum_rows(values: Values, channels: int, out: Tensor | None = None) -> tuple[Tensor, Tensor, int]:
     """Sum ``v - k`` and its square for each row and channel.
+
+    Args:
+        values: What to sum up.
+        channels: Channels of one pixel.
+        out: Where to copy the values on the way, ``[1, channels, height, width]`` with channels last.
 
     Returns:
         ``k [channels]``, the sums ``[rows, 2, channels]`` (all float32), and how many values each channel has in all.
@@ -125,7 +130,9 @@ def sum_rows(values: Values, channels: int) -> tuple[Tensor, Tensor, int]:
     total_rows = rows << 2 * values.split
     reference = values.tensors[0][0, :channels, 0, 0].float()
     sums = torch.empty(total_rows, 2, channels)
-    KERNELS[values.dtype].sums(total_rows, *values.addresses, reference, sums, rows, width, channels, values.pixel, values.pitch)
+    sizes = (rows, width, channels, values.pixel, values.pitch)
+    target = values.addresses[0] if out is None else out.data_ptr()
+    KERNELS[values.dtype].sums(total_rows, *values.addresses, reference, sums, *sizes, target, values.split, int(out is not None))
     return reference, sums, total_rows * width
 
 

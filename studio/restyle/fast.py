@@ -88,10 +88,9 @@ class FastParts:
         values = layer.values(out[:, :, above - 2 * first : min(2 * source.height, bottom + 1) - 2 * first])
         return values.rows(top - above, bottom - top)
 
-    def moments(self, raw: Values) -> Moments:
+    def moments(self, raw: Values, out: Tensor | None = None) -> Moments:
         """Measure a strip: summed per row in float32 around a reference, and then in float64."""
-        channels = raw.pixel if not raw.split else raw.tensors[-1].shape[1] // (4 if len(raw.tensors) == 1 else 2)
-        reference, sums, count = sum_rows(raw, channels)
+        reference, sums, count = sum_rows(raw, _channels(raw), out)
         total = sums.double().sum(0)
         return Moments.of_sums(count, reference, total[0], total[1])
 
@@ -113,7 +112,7 @@ class FastParts:
         if affine is None and out is not None and residual is None and slope == 1.0 and not raw.split and margin == NO_MARGIN:
             return out.copy_(_dense(raw))
         if affine is None:
-            channels = raw.pixel if not raw.split else raw.tensors[-1].shape[1] // (4 if len(raw.tensors) == 1 else 2)
+            channels = _channels(raw)
             affine = torch.stack([torch.ones(channels), torch.zeros(channels)])
         return Raw(raw, affine).write(Border(*margin), slope=slope, residual=residual, out=out)
 
@@ -133,6 +132,11 @@ def _zero_padded(layer: Stage, source: Rows, top: int, bottom: int) -> Values:
     """Run a 3x3 convolution that pads with zeros by itself."""
     first = max(0, top - 1)
     return layer.values(source.rows(first, min(source.height, bottom + 1))).rows(top - first, bottom - top)
+
+
+def _channels(values: Values) -> int:
+    """Return the channels of one pixel."""
+    return values.tensors[-1].shape[1] // (4 if len(values.tensors) == 1 else 2) if values.split else values.pixel
 
 
 def _dense(values: Values) -> Tensor:

@@ -92,8 +92,8 @@ class Parts(Protocol):
         """Compute rows ``top .. bottom - 1`` of a stage; both even where it doubles the sides."""
         ...
 
-    def moments(self, raw: Raw) -> Moments:
-        """Measure a strip."""
+    def moments(self, raw: Raw, out: Tensor | None = None) -> Moments:
+        """Measure a strip, and copy its values to ``out`` on the way."""
         ...
 
     def view(self, values: Tensor) -> Raw:

@@ -83,8 +83,10 @@ class PlainParts:
         mode = MODES[self.config["resize_padding"]] if self.config["upsample"] == "resize" else 0
         return _padded(x, Margin(above, 1, below, 1, mode))
 
-    def moments(self, raw: Tensor) -> Moments:
+    def moments(self, raw: Tensor, out: Tensor | None = None) -> Moments:
         """Measure a strip: summed per row in float32 around a reference, and then in float64."""
+        if out is not None:
+            out.copy_(raw)
         values = raw.permute(0, 2, 3, 1)[0]
         reference = values[0].mean(0)
         centred = values - reference

@@ -167,10 +167,7 @@ class _Run:
             return values, parts.affine(values.stage, None)
         for top, bottom, share in self._strips(values.height, pixels, align=values.align):
             raw = values.raw(top, bottom)
-            if is_measured:
-                moments = _joined(moments, parts.moments(raw))
-            if store is not None:
-                _put(parts, store, top, bottom, raw)
+            moments = _joined(moments, _put(parts, store, top, bottom, raw, is_measured))
             del raw
             yield cost * share
         source = values if store is None else Kept(parts, store, (values.height, values.width))
@@ -230,9 +227,7 @@ class _Run:
             is_measured, moments = parts.measures(stage + step, self.layout.own), None
             for top, bottom, share in self._strips(height, self.layout.strip_pixels, align=4):
                 raw = parts.convolve(stage + step, source, top, bottom)
-                if is_measured:
-                    moments = _joined(moments, parts.moments(raw))
-                _put(parts, spare, top + 1 - step, bottom + 1 - step, raw)
+                moments = _joined(moments, _put(parts, spare, top + 1 - step, bottom + 1 - step, raw, is_measured))
                 del raw
                 yield BLOCK_COST * share
             affine = parts.affine(stage + step, moments, gain=self.layout.gain if step else 1.0)
@@ -249,13 +244,17 @@ class _Run:
             yield LAST_COST * share
 
 
-def _joined(moments: Moments | None, more: Moments) -> Moments:
-    return more if moments is None else moments + more
+def _joined(moments: Moments | None, more: Moments | None) -> Moments | None:
+    return more if moments is None or more is None else moments + more
 
 
-def _put(parts: Parts, store: Store, top: int, bottom: int, raw: Raw) -> None:
-    """Keep the values of a stage as they are."""
-    if isinstance(store, Memory):
-        parts.write(raw, None, slope=1.0, out=store.rows(top, bottom))
-    else:
+def _put(parts: Parts, store: Store | None, top: int, bottom: int, raw: Raw, is_measured: bool) -> Moments | None:
+    """Keep the values of a stage as they are, where there is a store; returns their moments where these are wanted."""
+    target = store.rows(top, bottom) if isinstance(store, Memory) else None
+    if isinstance(store, Spool):
         store.put(top, parts.write(raw, None, slope=1.0))
+    if is_measured:
+        return parts.moments(raw, target)
+    if target is not None:
+        parts.write(raw, None, slope=1.0, out=target)
+    return None
