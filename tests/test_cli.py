@@ -181,7 +181,7 @@ def test_every_part_of_a_style_can_be_said_on_the_command_line(model, tmp_path):
     for words, sentence in (
         (("--blend", "x"), "blend='x' is not understood"),
         (("--noise-layers", "a"), "noise_layers='a' is not"),
-        (("--center", "x"), "x does not exist"),
+        (("--center", "x"), "Say class or average"),
     ):
         assert sentence in studio("generate", model, "--seeds", "1", *words, code=1).stderr
 

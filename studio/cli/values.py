@@ -141,6 +141,8 @@ def centered(truncation: Truncation, text: str | None, classes: Sequence[tuple[i
         return truncation
     if text in bounds_of(Truncation, "towards").choices:
         return replace(truncation, center=None, towards=text)
+    if not re.fullmatch(r"\d{1,10}", text) and not Path(text).is_file():
+        raise RecipeError(f"{text} is no file. Say class or average, or give a seed, a recipe (.json) or a picture that the studio made.")
     return replace(truncation, center=parse_place(text, classes))
 
 
