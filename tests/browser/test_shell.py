@@ -62,6 +62,27 @@ def test_words_stand_out_from_their_ground(visit, scheme):
     )
 
 
+def test_back_and_forward_in_the_browser_go_through_the_tabs(person):
+    page = person.page
+    is_at = lambda tab: page.wait_for_function("(tab) => window.studio?.tabs.current() === tab", arg=tab)  # noqa: E731
+    page.get_by_role("tab", name="Mix").click()
+    is_at("mix")
+    page.evaluate("studio.tabs.show('gallery')")
+    is_at("gallery")
+    page.wait_for_function("() => history.state.tab === 'gallery'")
+    page.go_back()
+    is_at("mix")
+    page.go_back()
+    is_at("explore")
+    page.go_forward()
+    is_at("mix")
+    page.wait_for_timeout(200)
+    page.reload()
+    is_at("mix")
+    page.go_forward()
+    is_at("gallery")
+
+
 def test_the_theme_can_be_changed_and_stays(person):
     page = person.page
     was = page.evaluate("studio.theme.dark()")
