@@ -296,30 +296,26 @@
   };
 
   /** Tell everyone when a tab is opened, on("tab", (id) => ...), and let the browser's Back and Forward go through the tabs. */
-  let isReturning = false;
   addEventListener("click", (event) => {
     const tab = event.target instanceof Element && event.target.closest("#studio-tabs [role=tab], #studio-tabs .overflow-dropdown button");
     if (!tab) return;
     const id = tabs.idOf(tab);
-    const isNew = !isReturning;
     if (!history.state?.tab) history.replaceState({ ...history.state, tab: tabs.current() }, "");
+    const isNew = history.state.tab !== id; // Back and Forward change the state first, then click
     const arrive = (tries) => {
       if (tabs.current() !== id) {
         if (tries < 100) setTimeout(arrive, 10, tries + 1); // Gradio is still at it, or the click was lost
         return;
       }
       sessionStorage.setItem(TAB, id);
-      if (isNew && history.state?.tab !== id) history.pushState({ ...history.state, tab: id }, "");
+      if (isNew) history.pushState({ ...history.state, tab: id }, "");
       emit("tab", id);
     };
     requestAnimationFrame(() => setTimeout(arrive, 0, 0));
   }, true);
   addEventListener("popstate", (event) => {
     const id = event.state?.tab;
-    if (!id || id === tabs.current() || !tabs.has(id)) return;
-    isReturning = true; // for the click that happens at once
-    tabs.show(id);
-    isReturning = false;
+    if (id && id !== tabs.current() && tabs.has(id)) tabs.show(id);
   });
 
   /** Mark a widget's element as working, so that tabs.show() can wait for it. Call it last in a widget's script. */
