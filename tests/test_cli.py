@@ -125,6 +125,7 @@ def test_many_pictures_are_drawn_by_one_fast_way_and_say_so(model, tmp_path):
     ("words", "sentence"),
     [
         (("--seeds", "1", "--psi", "5"), "recipe.truncation.psi=5.0 is out of range. Use -1 to 2."),
+        (("--seeds", "1", "--size", "0"), "recipe.size=0 is out of range. Use 4 to 16384."),
         (("--seeds", "1", "--cutoff", "40"), "truncation_cutoff=40 is too high: this model has 8 style layers (num_ws). Use 0 to 8."),
         (("--seeds", "1", "--class", "1"), "class=1 was asked for, but this model has no classes. Leave the class out."),
         (("--seeds", "x"), "seeds='x' is not understood. Use whole numbers and ranges, such as 0-7,42."),

@@ -102,6 +102,7 @@ def test_films_stand_side_by_side_by_model_and_by_seeds(tmp_path):
         (["toy", "--seeds", "1", "--preset", "lucid"], "there is none"),
         (["toy", "--seeds", "1", "--preset", "wild", "--audio", "tone.wav"], "'wild' is not known"),
         (["toy", "--seeds", "1", "--size", "big"], "is not understood"),
+        (["toy", "--seeds", "1", "--size", "0"], "out of range"),
         (["toy", "--seeds", "1", "--fps", "500"], "cannot be used"),
         (["toy", "--seeds", "1", "--out", "film"], "names no film"),
         (["toy", "--seeds", "1", "--out", "film.xyz"], "none of these"),

@@ -119,6 +119,6 @@ def shaped(
         recipe,
         film=film,
         truncation=common.adjusted(recipe.truncation, psi=psi),
-        size=side or recipe.size,
+        size=recipe.size if side is None else side,
         precision=precision or (recipe.precision if given else "auto"),
     )

@@ -82,7 +82,7 @@ def generate(
         base,
         noise=common.adjusted(base.noise, mode=noise, seed=noise_seed, strength=noise_strength, layers=layers),
         transform=_moved(base.transform, translate, rotate, zoom),
-        size=size or base.size,
+        size=base.size if size is None else size,
     )
     engine = common.make_engine(device)
     larger = common.open_upscaler(engine, upscale)
