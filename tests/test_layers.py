@@ -12,7 +12,7 @@ PACKAGE = ROOT / "studio"
 LAYERS = (
     {"errors", "recipe", "recipe_codec", "recipe_film", "recipe_latent", "recipe_paths", "paths", "_version"},
     {"media", "audio", "midi", "osc", "models", "lab", "flashes"},
-    {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping", "live"},
+    {"checkpoints", "latents", "accel", "bending", "blending", "timeline", "hearing", "mapping", "live", "features"},
     {"directions", "inversion", "drag", "restyle", "training"},
     {
         "batch",

@@ -1,7 +1,8 @@
 """Everything that is measured of samples: distances from the real pictures, diversity, copies. The real side is worked out once.
 
-With the standard Inception file ``kid`` and ``fid`` are among the figures; without it the distances are ``random_feature_kid`` and ``swd``
-(sliced Wasserstein), which compare only with themselves. This is *not* where a run is judged: see ``diagnosis.py``.
+With the standard Inception file ``kid`` and ``fid`` are among the figures; without it the distances are ``random_feature_kid``, ``swd``
+(sliced Wasserstein), ``fd_lite0`` and ``kid_lite0`` (EfficientNet-Lite0's features), which compare only with themselves. This is *not*
+where a run is judged: see ``diagnosis.py``.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from studio.features.likeness import pooled_features
+from studio.features.weights import load_features
 from studio.training import metrics
 from studio.training.copies import NearestReal
 from studio.training.swd import SMALLEST_LEVEL, sliced_wasserstein
@@ -42,6 +45,8 @@ class Measures:
         self._random = metrics.RandomFeatures(self.real.shape[-1])
         self._real_features = self._random(self.real)
         self._real_diversity = max(metrics.diversity(self.real[:DIVERSITY_PICTURES]), 1e-9)
+        self._lite0 = load_features()
+        self._real_lite0 = pooled_features(self._lite0, coloured(self.real))
         self._nearest = NearestReal(map(opaque, training()), mirror=mirror) if training else None
         self._inception: Callable[[UInt8], Tensor] | None = None
         if inception:
@@ -61,6 +66,9 @@ class Measures:
         values = {"score": distance, "random_feature_kid": distance}
         if min(fake.shape[1:3]) >= SMALLEST_LEVEL and fake.shape == self.real.shape:
             values["swd"] = float(np.mean(list(sliced_wasserstein(self.real, fake).values())))
+        lite0 = pooled_features(self._lite0, coloured(fake))
+        values["fd_lite0"] = metrics.fd_lite0(self._real_lite0, lite0)
+        values["kid_lite0"] = metrics.kid_lite0(self._real_lite0, lite0)
         values["diversity"] = metrics.diversity(fake[:DIVERSITY_PICTURES]) / self._real_diversity
         if self._nearest is not None:
             values["copies"] = self._nearest.copies(fake[:COPY_PICTURES])[0]
@@ -70,6 +78,11 @@ class Measures:
             values["fid"] = metrics.frechet(self._real_inception, features)
             values["score"] = values["kid"]
         return values
+
+
+def coloured(images: UInt8) -> UInt8:
+    """Give grey pictures ``[n, H, W, 1]`` three equal channels; others are as they were."""
+    return np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
 
 
 def opaque(images: UInt8) -> UInt8:

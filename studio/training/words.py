@@ -23,6 +23,8 @@ VALUE_WORDS: dict[str, str] = {
     "random_feature_kid_of_photos": "The same of the photos",
     "kid": "KID x 1000",
     "fid": "FID",
+    "fd_lite0": "FD-Lite0",
+    "kid_lite0": "KID-Lite0",
     "swd": "Sliced Wasserstein",
     "diversity": "Diversity",
     "copies": "Copies",
