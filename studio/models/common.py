@@ -33,6 +33,7 @@ FAMILIES = {
     "biggan-discriminator": ("studio.models.biggan", "BigGanDiscriminator"),
     "fastgan": ("studio.models.fastgan", "FastGANGenerator"),
     "fastgan-discriminator": ("studio.models.fastgan", "FastGANDiscriminator"),
+    "projected-discriminator": ("studio.models.projected", "ProjectedDiscriminator"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),
     "esrgan": ("studio.models.rrdbnet", "RRDBNet"),

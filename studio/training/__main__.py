@@ -1,6 +1,8 @@
-"""The process of one training run: ``python -m studio.training run FOLDER``, or ``forecast SETTINGS ANSWER`` for a few measured steps.
+"""The process of one training run: ``python -m studio.training run FOLDER``.
 
-Started by ``runs.py``. People use ``studio train``, which does the same in the terminal. What it has to say is in the folder's files.
+Further verbs: ``forecast SETTINGS ANSWER`` takes a few measured steps; ``compare`` and ``queue`` are told of in ``comparison.py`` and
+``queue.py``. Started by ``runs.py``; people use ``studio train``, which does the same in the terminal. What a run has to say is in its
+folder's files.
 """
 
 from __future__ import annotations
@@ -35,7 +37,27 @@ def main(arguments: list[str]) -> int:
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
+    if verb in ("compare", "queue"):
+        return tell(verb, rest)
     return run(Path(rest[0]))
+
+
+def tell(verb: str, rest: list[str]) -> int:
+    """Compare discriminators (``comparison.py``), or go on with a queue of trainings (``queue.py``), and say how it goes."""
+    from studio.training import comparison, queue
+
+    try:
+        if verb == "queue":
+            news = queue.work(Path(rest[0]), Path(rest[1]).resolve(), Path(rest[2]), names=rest[3:])
+        else:
+            news = comparison.compare(Path(rest[0]).resolve(), Path(rest[1]), float(rest[2]), rest[3:])
+        for line in news:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+    except StudioError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 def run(path: Path) -> int:

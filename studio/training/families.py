@@ -14,15 +14,11 @@ from torch import nn
 from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training.classic import CLASSIC
-from studio.training.family import PLAIN, Family, picture
+from studio.training.family import PLAIN, Describe, Family, picture
 from studio.training.objectives import Objective
 from studio.training.settings import Settings, require
 
-DISCRIMINATORS = {"residual": "stylegan2-discriminator", "strided": "dcgan-discriminator"}
-"""What the setting ``discriminator`` means to a StyleGAN."""
 STYLE_FAMILIES = ("stylegan2", "stylegan3", "stylegan3-r")
-STRIDED: Mapping[str, Any] = {"d_lr": 0.0004, "r1_interval": 8}
-"""What the strided discriminator needs instead: it learns faster, so it steps more slowly."""
 GROWN_AFTER = 0.5
 """Share of a run after which progressively grown networks have their full size."""
 
@@ -30,12 +26,6 @@ GROWN_AFTER = 0.5
 def _stylegan2(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
     style = {"z_dim": settings.z_dim, "w_dim": settings.w_dim, "num_layers": settings.mapping_layers}
     return "stylegan2", {**picture(settings, c_dim, img_channels), **style}
-
-
-def _stylegan2_discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
-    if settings.discriminator not in DISCRIMINATORS:
-        raise TrainingError(f"discriminator={settings.discriminator!r} is not known. Use {' or '.join(DISCRIMINATORS)}, or leave it out.")
-    return DISCRIMINATORS[settings.discriminator], picture(settings, c_dim, img_channels)
 
 
 def _stylegan3(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
@@ -70,6 +60,44 @@ def _fastgan_discriminator(settings: Settings, c_dim: int, img_channels: int) ->
     return "fastgan-discriminator", picture(settings, c_dim, img_channels)
 
 
+def _residual(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    return "stylegan2-discriminator", picture(settings, c_dim, img_channels)
+
+
+def _strided(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    return "dcgan-discriminator", picture(settings, c_dim, img_channels)
+
+
+def _projected(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    judging = {"side": settings.feature_side, "batch_norm": settings.judge_norm, "plain_share": settings.plain_share}
+    return "projected-discriminator", {**picture(settings, c_dim, img_channels), **judging}
+
+
+DISCRIMINATORS: Mapping[str, Describe] = {"residual": _residual, "strided": _strided, "projected": _projected}
+"""What the setting ``discriminator`` means; any other network of a family is its own, which nobody has to name."""
+
+_PENALISED: Mapping[str, Any] = {"loss": "non-saturating", "d_lr": 0.002, "r1_gamma": None, "r1_interval": 16}
+JUDGED: Mapping[str, Mapping[str, Any]] = {
+    "residual": _PENALISED,
+    "strided": {**_PENALISED, "d_lr": 0.0004, "r1_interval": 8},
+    "projected": {
+        "loss": "hinge",
+        "d_lr": 0.0003,
+        "d_steps": 1,
+        "r1_gamma": 0.0,
+        "r2_gamma": 0.0,
+        "gp_weight": 0.0,
+        "drift_weight": 0.0,
+        "weight_clip": 0.0,
+        "style_mixing": 0.0,
+        "blur_init_sigma": 6.0,
+        "range_weight": 10.0,
+        "augment": "diff",
+    },
+}
+"""The numbers that a discriminator needs instead of its family's: one that learns faster steps more slowly, and one that looks through
+frozen features needs no penalty, but a late look at details (Sauer et al. 2021; Sauer et al. 2022, "StyleGAN-XL", section 3.2)."""
+
 STYLE: Mapping[str, Any] = {
     **PLAIN,
     "z_dim": 256,
@@ -87,16 +115,14 @@ STYLE: Mapping[str, Any] = {
 FAMILIES: dict[str, Family] = {
     "stylegan2": Family(
         _stylegan2,
-        _stylegan2_discriminator,
+        _residual,
         {**STYLE, "style_mixing": 0.9},
         classes="if given",
         resolution=64,
         batch=32,
     ),
-    "stylegan3": Family(_stylegan3, _stylegan2_discriminator, STYLE, classes="if given", resolution=32, batch=16),
-    "stylegan3-r": Family(
-        _stylegan3_r, _stylegan2_discriminator, {**STYLE, "blur_init_sigma": 10.0}, classes="if given", resolution=32, batch=16
-    ),
+    "stylegan3": Family(_stylegan3, _residual, STYLE, classes="if given", resolution=32, batch=16),
+    "stylegan3-r": Family(_stylegan3_r, _residual, {**STYLE, "blur_init_sigma": 10.0}, classes="if given", resolution=32, batch=16),
     "fastgan": Family(
         _fastgan,
         _fastgan_discriminator,
@@ -107,6 +133,12 @@ FAMILIES: dict[str, Family] = {
     **CLASSIC,
 }
 """Name -> family. The papers' numbers, except where a CPU's small batches and hours ask for others (learning rates, steps)."""
+
+
+def discriminator(settings: Settings, c_dim: int, img_channels: int) -> tuple[str, Config]:
+    """Return family and configuration of a run's discriminator."""
+    named = DISCRIMINATORS.get(settings.discriminator or "")
+    return (named or FAMILIES[settings.family].discriminator)(settings, c_dim, img_channels)
 
 
 def objective(settings: Settings) -> Objective:
@@ -123,6 +155,7 @@ def objective(settings: Settings) -> Objective:
         drift_weight=require(settings.drift_weight),
         weight_clip=require(settings.weight_clip),
         orthogonal_weight=require(settings.orthogonal_weight),
+        range_weight=require(settings.range_weight),
     )
 
 
@@ -145,7 +178,7 @@ def optimizer(settings: Settings, network: nn.Module, lr: float, lazy_interval: 
     """
     ratio = lazy_interval / (lazy_interval + 1) if lazy_interval else 1.0
     groups = [{"params": list(network.parameters()), "full_lr": lr * ratio}]
-    if FAMILIES[settings.family].optimizer == "rmsprop":
+    if FAMILIES[settings.family].optimizer == "rmsprop" and settings.discriminator is None:
         return torch.optim.RMSprop(groups, lr=lr * ratio)
     betas = (require(settings.beta1) ** ratio, require(settings.beta2) ** ratio)
     return torch.optim.Adam(groups, lr=lr * ratio, betas=betas, eps=1e-8, fused=True)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from studio.features.weights import load_features
 from studio.models import common, gan_layers
 from studio.training import augment, families, growth, losses, presets, self_supervision, start
 from studio.training.averaged import Averaged
@@ -63,6 +64,8 @@ class GanTrainer:
         with fresh_weights(settings.seed):
             self.G = self._build(presets.generator(settings, c_dim=self.c_dim, channels_out=channels, started=self.origin))
             self.D = self._build(presets.discriminator(settings, c_dim=self.c_dim, channels_in=channels, started=self.origin))
+        if hasattr(self.D, "look_through"):
+            self.D.look_through(load_features(device=self.device, dtype=self.dtype))
         start.check_freeze(self.D, settings.freeze_d)
         self.G_ema = copy.deepcopy(self.G).eval().requires_grad_(False)
         self.averaged = Averaged(self.G_ema, self.inputs, settings, self.dtype)
@@ -139,7 +142,7 @@ class GanTrainer:
                 group["lr"] = group["full_lr"] * (1 - (1 - floor) * max(0.0, 2 * progress - 1))
         if families.FAMILIES[self.settings.family].grows:
             finest = presets.require(self.settings.resolution).bit_length() - 3
-            for network in (self.G, self.D):
+            for network in (self.G, self.D) if hasattr(self.D, "level") else (self.G,):
                 network.level.fill_(families.level(progress, finest))
 
     def _fake(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
@@ -205,7 +208,7 @@ class GanTrainer:
         real_logits = self._logits(self.augment(real, random), real_c) if self.objective.is_paired else None
         loss = self.objective.g_loss(fake_logits, real_logits)
         values = {"g_loss": loss.item()}
-        penalty = self.objective.generator_penalty(self.G)
+        penalty = self.objective.generator_penalty(self.G, fake)
         self._descend(loss if penalty is None else loss + penalty, self.g_optimizer)
         return values
 

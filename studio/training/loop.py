@@ -25,6 +25,7 @@ from studio.training.trainer import Clock, StepRandom, Trainer
 
 log = logging.getLogger(__name__)
 
+CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
 TICK_SECONDS = 5.0
 MOST_ROLLBACKS = 5
 SLEEP_FACTOR = 30.0
@@ -51,6 +52,8 @@ def train(settings: Settings, *, should_stop: Callable[[], bool] = lambda: False
     """
     if (settings.minutes is None) == (settings.kimg is None):
         raise TrainingError("Say how long to train: either minutes or kimg (thousand pictures), not both.")
+    if settings.clock not in CLOCKS:
+        raise TrainingError(f"clock={settings.clock!r} is not known. Use {' or '.join(CLOCKS)}.")
     settings = presets.resolve(settings)
     folder, team = run_folder(settings), Team()
     with presence.present(folder) if team.is_first else contextlib.nullcontext():
@@ -109,12 +112,13 @@ class _Run:
         self.trainer = trainer
         self.gradients = GradientNorms(trainer.watched())
         self.board = Board(folder.path, is_on=settings.tensorboard and team.is_first)
+        self.now = CLOCKS[settings.clock]
         self.steps = self.saved_step = self.cur_nimg = 0
         self.seconds = 0.0
         self.rollbacks = 0
         self.longest_step = 0.0
         self.best: float | None = None
-        self.saved_at = self.shown_at = self.told_at = 0.0
+        self.saved_at = self.shown_at = self.told_at = self.measured_at = 0.0
         self.sums: dict[str, tuple[float, int]] = {}
         self.told_step, self.told_seconds = 0, 0.0
 
@@ -151,7 +155,7 @@ class _Run:
                 self._write_state()
 
     def _step(self, progress: float) -> Iterator[Tick]:
-        started = time.monotonic()
+        started = self.now()
         try:
             random = StepRandom(self.settings.seed, self.rollbacks, self.steps, self.team)
             values = self.trainer.step(random, Clock(self.steps, self.cur_nimg, progress))
@@ -160,7 +164,7 @@ class _Run:
             return
         self.steps += 1
         self.cur_nimg += self.trainer.images_per_step
-        self.seconds += self._awake(time.monotonic() - started)
+        self.seconds += self._awake(self.now() - started)
         for name, value in values.items():
             total, count = self.sums.get(name, (0.0, 0))
             self.sums[name] = (total + value, count + 1)
@@ -198,7 +202,7 @@ class _Run:
         self.trainer.load_state(tensors, header["scalars"])
         self.steps, self.seconds, self.rollbacks = int(header["step"]), float(header["seconds"]), int(header["rollbacks"])
         self.best, self.cur_nimg = header["best"], int(header["cur_nimg"])
-        self.saved_at = self.shown_at = self.told_at = self.told_seconds = self.seconds
+        self.saved_at = self.shown_at = self.told_at = self.told_seconds = self.measured_at = self.seconds
         self.told_step = self.saved_step = self.steps
         self.sums.clear()
         return True
@@ -215,7 +219,9 @@ class _Run:
         if not self.team.is_first:
             self.saved_at, self.saved_step = self.seconds, self.steps
             return
+        is_measured &= self.progress() >= 1 or self.seconds - self.measured_at >= self.settings.measure_minutes * 60
         quality = self.trainer.quality() if self.steps and is_measured else {}
+        self.measured_at = self.seconds if quality else self.measured_at
         score = quality.get("score")
         is_best = score is not None and (self.best is None or score < self.best)
         self.best = score if is_best else self.best

@@ -110,6 +110,11 @@ def orthogonal_penalty(weight: Tensor) -> Tensor:
     return gram.square().sum() - gram.diagonal().square().sum()
 
 
+def range_penalty(img: Tensor) -> Tensor:
+    """Return ``E[max(0, |x| - 1)^2]``: what of a picture's values lies beyond black and white."""
+    return F.relu(img.float().abs() - 1).square().mean()
+
+
 def cycle(img: Tensor, reconstructed: Tensor) -> Tensor:
     """Return ``E[|F(G(x)) - x|_1]`` (Zhu et al. 2017, eq. 2)."""
     return F.l1_loss(reconstructed, img)

@@ -59,6 +59,9 @@ class Objective:
     orthogonal_weight: float = 0.0
     """``beta sum |W W^T (1 - I)|_F^2`` over the generator's filters (Brock et al. 2019, eq. 3)."""
 
+    range_weight: float = 0.0
+    """``w E[max(0, |G(z)| - 1)^2]`` over all values of made pictures, which have their colours in [-1, 1]."""
+
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise TrainingError(f"loss={self.loss!r} is not known. Use one of: {', '.join(LOSSES)}.")
@@ -116,9 +119,17 @@ class Objective:
             torch._foreach_clamp_min_(list(D.parameters()), -self.weight_clip)
             torch._foreach_clamp_max_(list(D.parameters()), self.weight_clip)
 
-    def generator_penalty(self, G: nn.Module) -> Tensor | None:
-        """Return the weighted orthogonality penalty over all filters of the generator, or None when it is off."""
-        if not self.orthogonal_weight:
-            return None
-        filters = [p for name, p in G.named_parameters() if p.dim() > 1 and "embed" not in name]
-        return self.orthogonal_weight * torch.stack([losses.orthogonal_penalty(p) for p in filters]).sum()
+    def generator_penalty(self, G: nn.Module, fake: Tensor) -> Tensor | None:
+        """Return the weighted penalties on the generator's filters and on its pictures ``fake [n, ...]``, or None when they are off."""
+        found = []
+        if self.orthogonal_weight:
+            found.append(self.orthogonal_weight * _orthogonality(G))
+        if self.range_weight:
+            found.append(self.range_weight * losses.range_penalty(fake))
+        return torch.stack(found).sum() if found else None
+
+
+def _orthogonality(G: nn.Module) -> Tensor:
+    """Add up the orthogonality penalties of all filters of a generator."""
+    filters = [p for name, p in G.named_parameters() if p.dim() > 1 and "embed" not in name]
+    return torch.stack([losses.orthogonal_penalty(p) for p in filters]).sum()

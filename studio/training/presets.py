@@ -28,10 +28,13 @@ FAMILIES = (*families.FAMILIES, *TRANSLATORS)
 FIXED_FIELDS = (
     "family", "data", "target", "film_rate", "resolution", "img_channels", "crop",
     "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
-    "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "discriminator", "seed",
+    "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
+    "discriminator", "feature_side", "plain_share", "judge_norm",
 )  # fmt: skip
 """What a run cannot change once it has started."""
 
+LEAST_PROJECTED = 32
+"""The smallest pictures that pretrained features say something about, pixels."""
 UNUSED_Z_DIM = 256
 """What translators have always written into their settings."""
 UNUSED_ANTIALIAS = False
@@ -64,7 +67,7 @@ def _resolve_gan(settings: Settings) -> Settings:
         raise TrainingError(f"img_channels={settings.img_channels} is not possible. Use 3 (colours) or 4 (colours and transparency).")
     batch = settings.batch or family.batch
     settings = dataclasses.replace(settings, discriminator=_judge(settings))
-    numbers = {**family.numbers, **(families.STRIDED if settings.discriminator == "strided" else {})}
+    numbers = {**family.numbers, **families.JUDGED.get(settings.discriminator or "", {})}
     open_fields = {name: value for name, value in numbers.items() if getattr(settings, name) is None}
     resolved = dataclasses.replace(
         settings,
@@ -79,7 +82,19 @@ def _resolve_gan(settings: Settings) -> Settings:
         resolved = dataclasses.replace(resolved, z_dim=z_dim + -z_dim % layers)
     resolved = dataclasses.replace(resolved, r1_gamma=_or(resolved.r1_gamma, 0.0008 * resolution**2 / batch))
     families.objective(resolved)
+    _check_judge(resolved)
     return resolved
+
+
+def _check_judge(settings: Settings) -> None:
+    """Check what the settings say of the discriminator."""
+    kind, resolution = settings.discriminator, require(settings.resolution)
+    if kind is not None and kind not in families.DISCRIMINATORS:
+        raise TrainingError(f"discriminator={kind!r} is not known. Use {' or '.join(families.DISCRIMINATORS)}, or leave it out.")
+    if kind == "projected" and resolution < LEAST_PROJECTED:
+        raise TrainingError(f"discriminator='projected' needs pictures of {LEAST_PROJECTED} px or more, not {resolution}.")
+    if not 0 <= settings.plain_share < 1:
+        raise TrainingError(f"plain_share={settings.plain_share} is out of range. Use 0 (no plain discriminator) to 0.9.")
 
 
 def _judge(settings: Settings) -> str | None:
@@ -107,7 +122,7 @@ def generator(settings: Settings, *, c_dim: int, channels_out: int, started: sta
 
 def discriminator(settings: Settings, *, c_dim: int, channels_in: int, started: start.Origin | None = None) -> tuple[str, Config]:
     """Return family and configuration of the discriminator; ``started`` is what a fine-tuned run comes from."""
-    described = families.FAMILIES[settings.family].discriminator(settings, c_dim, channels_in)
+    described = families.discriminator(settings, c_dim, channels_in)
     return described if started is None else started.discriminator(described, c_dim)
 
 

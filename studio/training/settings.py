@@ -108,8 +108,13 @@ class Settings:
     tensorboard: bool = False
     """Write event files for TensorBoard into the run's folder."""
     balance: float = 0.5
+    clock: str = "wall"
+    """What ``minutes`` are: ``wall``, or ``processor``, the time that the process computed, which other work on the machine barely
+    changes: for comparisons."""
     save_minutes: float = 5.0
     snapshot_minutes: float = 2.0
+    measure_minutes: float = 0.0
+    """How far apart the measurements of a long run are, at least; they come with a saved state."""
 
     channel_base: int = 2048
     channel_max: int = 256
@@ -132,12 +137,21 @@ class Settings:
     drift_weight: float | None = None
     weight_clip: float | None = None
     orthogonal_weight: float | None = None
+    range_weight: float | None = None
+    """Keeps what a generator makes within black and white: weight of the mean square of what lies beyond. Pretrained features barely see
+    colours that no picture can have."""
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""
     style_mixing: float | None = None
     discriminator: str | None = None
-    """Of a StyleGAN: ``residual``, the published one, or ``strided``, plain strided convolutions, which learn several times faster on a
-    CPU. None: what the run or the file it starts from has, else strided where there is no GPU."""
+    """``projected`` judges by pretrained features (32 px or more; every family), ``strided`` by plain strided convolutions, ``residual``
+    is StyleGAN2's. None: what the run or the file it starts from has, else the family's own."""
+    feature_side: int | None = None
+    """Side to which pictures are enlarged before pretrained features are taken; None: their own, at least 64."""
+    plain_share: float = 0.0
+    """Share of the judgement that a projected discriminator leaves to a plain strided one on the pixels, 0 to below 1."""
+    judge_norm: bool = True
+    """Whether a projected discriminator has batch norms."""
     noise: bool = True
     """Whether a StyleGAN2 gets random grain in every layer. Without it a short run learns drawing where it would learn grain."""
     blur_init_sigma: float | None = None

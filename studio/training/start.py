@@ -103,7 +103,11 @@ def origin(settings: Settings) -> Origin | None:
     if folder.states():
         return _read(remembered) if remembered.is_file() else None
     path = find_model(settings.start_from)
-    return None if path is None else _describe(settings.start_from, path, load_pair(path))
+    if path is None:
+        return None
+    started = _describe(settings.start_from, path, load_pair(path))
+    wants_another = settings.discriminator not in (None, "residual")
+    return dataclasses.replace(started, judge=None) if wants_another else started
 
 
 def earlier_settings(settings: Settings) -> Settings | None:
@@ -200,7 +204,7 @@ def fill(started: Origin, G: nn.Module, G_ema: nn.Module, D: nn.Module, classes:
     pair = load_pair(path)
     for network, source in ((G, pair.generator), (G_ema, pair.averaged)):
         transfer.copy_weights(network, source, started.classes, classes)
-    if pair.discriminator is not None:
+    if pair.discriminator is not None and started.judge is not None:
         transfer.copy_weights(D, pair.discriminator, started.classes, classes)
 
 

@@ -169,10 +169,18 @@ def test_clipped_weights_lie_within_the_clip() -> None:
 def test_the_orthogonal_penalty_covers_filters_but_no_bias_and_no_embedding() -> None:
     G = torch.nn.ModuleDict({"fc": torch.nn.Linear(2, 2), "embed": torch.nn.Linear(2, 2)})
     torch.nn.init.ones_(G["fc"].weight)  # type: ignore[arg-type]
-    found = Objective(orthogonal_weight=0.5).generator_penalty(G)
+    found = Objective(orthogonal_weight=0.5).generator_penalty(G, torch.zeros(1))
     assert found is not None
     assert found.item() == pytest.approx(0.5 * losses.orthogonal_penalty(torch.ones(2, 2)).item())
-    assert objectives.Objective().generator_penalty(G) is None
+    assert objectives.Objective().generator_penalty(G, torch.zeros(1)) is None
+
+
+def test_colours_beyond_black_and_white_cost_the_square_of_what_is_beyond() -> None:
+    inside, beyond = torch.tensor([-1.0, 0.3, 1.0, 0.0]), torch.tensor([-1.5, 0.3, 3.0, 0.0])
+    objective = Objective(range_weight=2.0)
+    assert objective.generator_penalty(torch.nn.Identity(), inside) == 0
+    assert objective.generator_penalty(torch.nn.Identity(), beyond) == pytest.approx(2 * (0.25 + 4) / 4)
+    assert presets.resolve(Settings("stylegan2", ("x",), resolution=32, kimg=1.0, discriminator="projected")).range_weight > 0
 
 
 def test_the_penalty_of_a_wide_picture_has_a_gradient_in_bfloat16() -> None:
@@ -204,7 +212,49 @@ def test_a_stylegan2_learns_from_a_strided_discriminator_and_grows_with_it(make:
 
 def test_an_unknown_discriminator_is_refused(make: Make) -> None:
     with pytest.raises(TrainingError, match="'huge' is not known"):
-        presets.build_trainer(presets.resolve(make("stylegan2", discriminator="huge")))
+        presets.resolve(make("stylegan2", discriminator="huge"))
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_family_learns_from_pretrained_features_and_resumes_bit_for_bit(make: Make, family: str) -> None:
+    size = {"resolution": 32, "discriminator": "projected", "kimg": 0.012, "img_channels": 4 if family == "dcgan" else 3}
+    whole, parts = make(family, "whole", **size), make(family, "parts", **size)
+    expected = run(whole)
+    assert_learned(whole, expected)
+    assert not any(name.startswith("D/") and "depthwise" in name for name in expected), "the frozen network is no part of a state"
+    run(parts, steps=1)
+    got = run(parts)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_a_projected_discriminator_brings_its_numbers_and_each_can_be_changed(make: Make) -> None:
+    resolved = presets.resolve(make("wgan", resolution=32, discriminator="projected", d_lr=0.001))
+    assert (resolved.loss, resolved.d_lr, resolved.r1_gamma, resolved.weight_clip, resolved.d_steps) == ("hinge", 0.001, 0.0, 0.0, 1)
+    assert resolved.augment == "diff"
+    assert presets.resolve(make("wgan", resolution=32)).weight_clip == 0.01
+    assert presets.resolve(make("fastgan", resolution=32, discriminator="strided")).r1_gamma > 0
+
+
+@pytest.mark.parametrize("augment", ["none", "fixed", "ada", "diff"])
+def test_a_projected_discriminator_learns_under_every_augmentation_and_with_a_plain_one_beside_it(make: Make, augment: str) -> None:
+    settings = make("stylegan2", resolution=32, discriminator="projected", augment=augment, plain_share=0.2, kimg=0.008)
+    assert_learned(settings, run(settings))
+
+
+def test_pretrained_features_are_refused_for_pictures_that_are_too_small(make: Make) -> None:
+    with pytest.raises(TrainingError, match=r"'projected' needs pictures of 32 px or more, not 8"):
+        presets.resolve(make("stylegan2", discriminator="projected"))
+
+
+def test_a_run_grown_from_half_its_size_keeps_what_its_projected_judges_know_and_see(make: Make) -> None:
+    small = make("stylegan2", folder="coarse", discriminator="projected", resolution=32)
+    coarse = run(small)
+    trainer = presets.build_trainer(presets.resolve(make("stylegan2", folder="fine", resolution=64, start_from=small.folder)))
+    trainer.begin()
+    fine = trainer.state()[0]
+    for name in ("D/view.across_scales.0.weight", "D/judges.0.out.weight", "G/synthesis.b32.conv1.weight"):
+        assert torch.equal(fine[name], coarse[name]), name
 
 
 def test_the_discriminator_left_open_follows_the_run_the_start_and_the_device(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
