@@ -7,6 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def can_pack(dtype: torch.dtype) -> bool:
+    """Say whether the CPU library lays out weights of this type here: bfloat16 it refuses on processors that have AVX2 only."""
+    is_there = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return is_there and (dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+
+
 class PackedConv:
     """A convolution whose weights lie in memory as the CPU library likes them, for dense channels-last input."""
 
@@ -14,7 +20,7 @@ class PackedConv:
         self.weight = weight.detach().to(dtype, copy=True).contiguous(memory_format=torch.channels_last)
         self.bias = None if bias is None else bias.detach().to(dtype, copy=True)
         self.stride, self.padding = [stride] * 2, [padding] * 2
-        self.is_packed = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+        self.is_packed = can_pack(dtype)
         if self.is_packed:
             likely = [1, weight.shape[1], 128, 128]
             pack = torch.ops.mkldnn._reorder_convolution_weight

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -50,3 +53,22 @@ def test_kernels_are_compiled_and_loaded_under_numbas_own_lock():
     assert not global_compiler_lock.is_locked()
     with runtime.kernel_cache():
         assert global_compiler_lock.is_locked()
+
+
+PLAIN_PROCESSOR = """
+import torch
+from studio.accel.packed import PackedConv
+x, weight = torch.randn(1, 32, 9, 9), torch.randn(8, 32, 3, 3)
+for dtype in (torch.float32, torch.bfloat16):
+    img = x.to(dtype).contiguous(memory_format=torch.channels_last)
+    conv = PackedConv(weight, None, dtype, padding=1)
+    error = (conv(img).float() - torch.nn.functional.conv2d(x, weight, padding=1)).abs().max()
+    print(dtype, conv.is_packed, bool(error < (0.5 if dtype == torch.bfloat16 else 1e-3)))
+"""
+
+
+def test_a_processor_with_avx2_only_convolves_in_bfloat16_without_packed_weights() -> None:
+    old = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    said = subprocess.run([sys.executable, "-c", PLAIN_PROCESSOR], env=old, capture_output=True, text=True, timeout=120, check=False)
+    lines = said.stdout.splitlines()
+    assert len(lines) == 2 and all(line.endswith("True") for line in lines), said
