@@ -191,6 +191,58 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat([logits, self.plain(img, c).expand(-1, times)], 1)
 
 
+class ProjectedPatches(nn.Module):
+    """Judges patches of pictures of any kind at two sizes: ``D(img, places) -> logits [n, k]``, real is high.
+
+    One set of judges sees the whole crop, another a square of half its side, enlarged twofold, where strokes can be seen.
+
+    Args:
+        side: Side of the crops, a multiple of 32 from 64.
+        width: Channels inside the judges.
+
+    Raises:
+        StudioError: The side does not fit.
+    """
+
+    family = "projected-patches"
+
+    def __init__(self, *, side: int, width: int = 64) -> None:
+        super().__init__()
+        self.config: Config = config_of(locals())
+        if side % 32 or side < SMALLEST_SIDE:
+            raise StudioError(f"side={side} is not possible: projected patches need a multiple of 32, at least {SMALLEST_SIDE} px.")
+        self.side = side
+        self.view = FrozenView()
+        self.whole, self.near = (
+            nn.ModuleList(Judge(mixed, len(MIXED) - 1 - k, width=width, c_dim=0, batch_norm=True) for k, mixed in enumerate(MIXED))
+            for _ in range(2)
+        )
+
+    def look_through(self, network: EfficientNetLite0) -> None:
+        """Take the frozen network that pictures are looked at through; see :class:`FrozenView`."""
+        self.view.look_through(network)
+
+    def forward(self, img: Tensor, places: Tensor) -> Tensor:
+        """Judge crops ``img [n, 3, side, side]`` in [-1, 1].
+
+        Args:
+            img: The crops.
+            places: Where the square of half the side lies in each, ``[n, 2]``: top and left as shares of what is free, 0 to 1.
+        """
+        half = self.side // 2
+        corners = (places * (half + 1)).long().clamp(0, half).tolist()
+        near = torch.stack([picture[:, top : top + half, left : left + half] for picture, (top, left) in zip(img, corners, strict=True)])
+        features = self.view.features(torch.cat([img, enlarged(near, self.side)]))
+        with torch.autocast(img.device.type, enabled=False):
+            halves = [x.chunk(2) for x in self.view(features)]
+            logits = [
+                judge(x, None).flatten(1)
+                for k, judges in enumerate((self.whole, self.near))
+                for judge, x in zip(judges, (pair[k] for pair in halves), strict=True)
+            ]
+        return torch.cat(logits, 1)
+
+
 def colours(img: Tensor) -> Tensor:
     """Return ``img [n, 1 | 3 | 4, H, W]`` in three channels; with transparency ``[2 n, 3, H, W]``, all on white and all on black."""
     if img.shape[1] == 3:

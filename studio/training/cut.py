@@ -115,12 +115,13 @@ class CutTrainer(TranslatorTrainer):
         keys, made = self._translate(source, is_mirrored)
         judge = self.judge_loss("judge", b, made[:n].detach(), random)
         self.descend(judge, "d")
-        adversarial = losses.least_squares_g(self.score("judge", made[:n], random))
+        adversarial = self.g_loss(self.score("judge", made[:n], random))
         upright = made.flip(3) if is_mirrored else made
         pairs = self._patches(upright, keys, random)
         nce = self._contrast(pairs, slice(0, n))
-        total = adversarial + nce_weight * nce
-        values = {"g_loss": adversarial.item(), "judge": judge.item(), "nce": nce.item()}
+        seen, said = self.content_and_style(a, upright[:n], "b")
+        total = adversarial + nce_weight * nce + seen
+        values = {"g_loss": adversarial.item(), "judge": judge.item(), "nce": nce.item(), **said}
         if keeps_style:
             same, identity = self._contrast(pairs, slice(n, None)), losses.identity(source[n:], upright[n:])
             total = total + style_weight * same + identity_weight * identity

@@ -51,13 +51,16 @@ class CycleTrainer(TranslatorTrainer):
             else:
                 fake_b, fake_a = forward(a).float(), backward(b).float()
             again_a, again_b = backward(fake_b).float(), forward(fake_a).float()
-        adversarial = losses.least_squares_g(self.score("judge_b", fake_b, random))
-        adversarial = adversarial + losses.least_squares_g(self.score("judge_a", fake_a, random))
+        adversarial = self.g_loss(self.score("judge_b", fake_b, random)) + self.g_loss(self.score("judge_a", fake_a, random))
         cycle = losses.cycle(a, again_a) + losses.cycle(b, again_b)
         total, values = adversarial + settings.lambda_cycle * cycle, {"g_loss": adversarial.item(), "cycle": cycle.item()}
         if keeps_identity:
             identity = losses.identity(a, same_a) + losses.identity(b, same_b)
             total, values = total + weight * identity, values | {"identity": identity.item()}
+        for photo, made, target in ((a, fake_b, "b"), (b, fake_a, "a")):
+            seen, said = self.content_and_style(photo, made, target)
+            total = total + seen
+            values |= {name: values.get(name, 0.0) + value for name, value in said.items()}
         self.descend(total, "g")
         return values, fake_a.detach(), fake_b.detach()
 

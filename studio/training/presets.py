@@ -51,6 +51,8 @@ def resolve(settings: Settings) -> Settings:
         raise TrainingError(f"family={settings.family!r} is not known. Use one of: {', '.join(FAMILIES)}.")
     if settings.family in TRANSLATORS:
         return dataclasses.replace(translator_presets.resolve(settings), z_dim=settings.z_dim or UNUSED_Z_DIM)
+    if settings.lambda_content or settings.lambda_style:
+        raise TrainingError("lambda_content and lambda_style are for translators: a generator has no photo to keep to. Leave them out.")
     if settings.target:
         raise TrainingError(f"{settings.family} learns from one set of pictures; leave the second folder out.")
     return _resolve_gan(dataclasses.replace(settings, antialias=UNUSED_ANTIALIAS))

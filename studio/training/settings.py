@@ -145,7 +145,8 @@ class Settings:
     style_mixing: float | None = None
     discriminator: str | None = None
     """``projected`` judges by pretrained features (32 px or more; every family), ``strided`` by plain strided convolutions, ``residual``
-    is StyleGAN2's. None: what the run or the file it starts from has, else the family's own."""
+    is StyleGAN2's; for CycleGAN and CUT ``projected`` judges patches at two sizes. None: what the run or the file it starts from has, else
+    the family's own."""
     feature_side: int | None = None
     """Side to which pictures are enlarged before pretrained features are taken; None: their own, at least 64."""
     plain_share: float = 0.0
@@ -185,6 +186,11 @@ class Settings:
     nce_temperature: float = 0.07
     lambda_l1: float = 100.0
     """pix2pix: weight of the plain difference to the true partner."""
+    lambda_content: float | None = None
+    """CycleGAN and CUT: weight of the difference between a photo and its translation in coarse pretrained features: things stay what they
+    are. None: 1 with a projected discriminator, else 0."""
+    lambda_style: float | None = None
+    """CycleGAN and CUT: weight of the difference between statistics of fine pretrained features and those of the wanted pictures."""
     direction: str = "AtoB"
     """pix2pix: ``AtoB`` (left to right, first folder to second) or ``BtoA``."""
     network: str = ""

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from studio import checkpoints
 from studio.errors import TrainingError
-from studio.models import common
+from studio.features.weights import load_features
+from studio.models import common, gan_layers
+from studio.models.projected import ProjectedPatches
 from studio.models.translator_layers import init_weights
-from studio.training import augment, losses, presets, start
+from studio.training import augment, feature_terms, losses, presets, start
 from studio.training.data import Pictures
 from studio.training.fast_norm import speed_up_norms
 from studio.training.growth import read_start
@@ -45,6 +47,8 @@ from studio.training.trainer import (
 
 SAMPLE_COLUMNS = 8
 MEASURED_PICTURES = 64
+STYLE_CROPS = 64
+"""Crops of a set that say what its manner is."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -90,6 +94,12 @@ def _start_tensors(start_from: str) -> dict[str, Tensor]:
     return {**flatten_network("forward", network), **flatten_network("average_forward", network)}
 
 
+def _is_another_judge(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Tell whether a state's discriminator is of another kind, so that this run's starts afresh."""
+    kept = {key.partition("/")[2] for key in tensors if key.startswith(f"{name}/")}
+    return name.startswith("judge") and kept != network.state_dict().keys()
+
+
 class TranslatorTrainer:
     """The networks, optimisers and step of a translator family; see :class:`studio.training.trainer.Trainer`.
 
@@ -111,6 +121,15 @@ class TranslatorTrainer:
         self.networks: dict[str, nn.Module] = {}
         self.averages: dict[str, nn.Module] = {}
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.is_projected = settings.discriminator == "projected"
+        weights = (presets.require(settings.lambda_content), presets.require(settings.lambda_style))
+        self.content_weight, self.style_weight = weights
+        wants_features = self.is_projected or any(weights)
+        self.features = load_features(device=self.device, dtype=self.dtype) if wants_features else None
+        self.wanted_style: dict[str, feature_terms.Statistics] = {}
+        self.d_loss = losses.hinge_d if self.is_projected else losses.least_squares_d
+        self.g_loss = losses.wasserstein_g if self.is_projected else losses.least_squares_g
+        """The two sides of what translator and discriminator play for."""
         self.measures: Measures | None = None
         self.distance_of_photos = 0.0
         self.pools: dict[str, ImagePool] = {}
@@ -135,7 +154,8 @@ class TranslatorTrainer:
             raise TrainingError(f"start_from={wanted!r}: that run trained no translator. Give the folder of one that did.")
         try:
             for name, network in shared.items():
-                restore_network(name, network, tensors)
+                if not _is_another_judge(name, network, tensors):
+                    restore_network(name, network, tensors)
         except RuntimeError as error:
             raise TrainingError(
                 f"start_from={wanted!r}: its networks are of another size or kind. Use the ngf, ndf, n_blocks, network and antialias "
@@ -153,11 +173,16 @@ class TranslatorTrainer:
         self.averages = {name: copy.deepcopy(self.networks[name]).eval().requires_grad_(False) for name in names}
         for network in self.networks.values():
             speed_up_norms(network)
+            for norm in gan_layers.batch_norms(network):
+                norm.share = self.team.shared_mean if self.team.size > 1 else None
+            if isinstance(network, ProjectedPatches) and self.features is not None:
+                network.look_through(self.features)
 
     def add_optimizer(self, key: str, names: Iterable[str]) -> None:
         """Give networks an Adam of their own; ``d`` takes the discriminator's rate, any other key the generator's."""
         parameters = chain.from_iterable(self.networks[name].parameters() for name in names)
-        self.optimizers[key] = torch.optim.Adam(parameters, lr=self.learning_rate(key), betas=(0.5, 0.999), fused=True)
+        betas = (0.0, 0.99) if key == "d" and self.is_projected else (0.5, 0.999)
+        self.optimizers[key] = torch.optim.Adam(parameters, lr=self.learning_rate(key), betas=betas, fused=True)
 
     def learning_rate(self, key: str) -> float:
         """Return the full rate of an optimiser."""
@@ -195,16 +220,58 @@ class TranslatorTrainer:
     def score(self, judge: str, fake: Tensor, random: StepRandom) -> Tensor:
         """Return a discriminator's logits of made pictures, for the translator to learn from; the discriminator stays as it is."""
         self.networks[judge].requires_grad_(False)
-        with self.autocast():
-            logits: Tensor = self.networks[judge](self.augment(fake, random)).float()
-        return logits
+        return self._logits(judge, fake, random)
 
-    def judge_loss(self, judge: str, real: Tensor, fake: Tensor, random: StepRandom, loss: Loss = losses.least_squares_d) -> Tensor:
+    def judge_loss(self, judge: str, real: Tensor, fake: Tensor, random: StepRandom, loss: Loss | None = None) -> Tensor:
         """Return the loss of a discriminator that learns to tell real pictures from made ones (detached by the caller)."""
         self.networks[judge].requires_grad_(True)
+        if self.is_projected:  # its norms must not see both kinds at once
+            real_logits, fake_logits = self._logits(judge, real, random), self._logits(judge, fake, random)
+        else:
+            real_logits, fake_logits = self._logits(judge, torch.cat([real, fake]), random).chunk(2)
+        return (loss or self.d_loss)(real_logits, fake_logits)
+
+    def _logits(self, judge: str, img: Tensor, random: StepRandom) -> Tensor:
+        """Return a discriminator's logits of augmented pictures."""
+        seen = self.augment(img, random)
         with self.autocast():
-            real_logits, fake_logits = self.networks[judge](self.augment(torch.cat([real, fake]), random)).float().chunk(2)
-        return loss(real_logits, fake_logits)
+            logits: Tensor = self.networks[judge](seen, random.uniform(len(img), 2)) if self.is_projected else self.networks[judge](seen)
+        return logits.float()
+
+    def content_and_style(self, photo: Tensor, made: Tensor, target: str) -> tuple[Tensor, dict[str, float]]:
+        """Return what pretrained features say of translations of photos, weighted, and what is worth plotting.
+
+        Args:
+            photo: ``[n, 3, side, side]``.
+            made: Their translations.
+            target: The set whose manner they should have.
+        """
+        total, values = made.new_zeros(()), dict[str, float]()
+        if self.features is None or not (self.content_weight or self.style_weight):
+            return total, values
+        seen = self.features(made, (*feature_terms.CONTENT, *feature_terms.STYLE))
+        if self.content_weight:
+            with torch.no_grad():
+                shown = self.features(photo, feature_terms.CONTENT)
+            content = feature_terms.content_distance(seen, shown)
+            total, values["content"] = total + self.content_weight * content, content.item()
+        if self.style_weight:
+            found = feature_terms.statistics(self.features, made, seen)
+            if self.team.size > 1:
+                found = feature_terms.shared(found, self.team.shared_mean)
+            style = feature_terms.style_distance(found, self._wanted_style(target))
+            total, values["style"] = total + self.style_weight * style, style.item()
+        return total, values
+
+    def _wanted_style(self, which: str) -> feature_terms.Statistics:
+        """Return the mean statistics of a set, from crops that are the same whenever a run goes on."""
+        if which not in self.wanted_style:
+            assert self.features is not None
+            rng = np.random.Generator(np.random.PCG64(self.settings.seed))
+            drawn = random_crops(self.pictures[which], STYLE_CROPS, side=self.side, zoom=self.settings.zoom, mirror=False, rng=rng)
+            batches = [to_float(part, self.device) for part in np.split(drawn, STYLE_CROPS // 8)]
+            self.wanted_style[which] = feature_terms.mean_statistics(self.features, batches)
+        return self.wanted_style[which]
 
     def watched(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimisers whose gradients are plotted."""

@@ -17,6 +17,8 @@ TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix")
 DIRECTIONS = ("AtoB", "BtoA")
 NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
+PROJECTED_RATE = 0.0003
+"""Learning rate of judges that look through pretrained features: they learn fast."""
 
 
 def resolve(settings: Settings) -> Settings:
@@ -29,6 +31,9 @@ def resolve(settings: Settings) -> Settings:
     resolution, batch = settings.resolution or 128, settings.batch or 4
     if resolution % 4 or resolution < 32:
         raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
+    is_projected = settings.discriminator == "projected"
+    if is_projected and (resolution % 32 or resolution < 64):
+        raise TrainingError(f"resolution={resolution} is not possible: projected patches need crops of a multiple of 32, at least 64.")
     load_size = settings.load_size or resolution * 3 // 2
     if load_size < resolution:
         raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
@@ -44,7 +49,9 @@ def resolve(settings: Settings) -> Settings:
         crop="none",
         load_size=load_size,
         g_lr=rate if settings.g_lr is None else settings.g_lr,
-        d_lr=rate if settings.d_lr is None else settings.d_lr,
+        d_lr=(PROJECTED_RATE if is_projected else rate) if settings.d_lr is None else settings.d_lr,
+        lambda_content=float(is_projected) if settings.lambda_content is None else settings.lambda_content,
+        lambda_style=float(is_projected) if settings.lambda_style is None else settings.lambda_style,
         ema_kimg=1.0 if settings.ema_kimg is None else settings.ema_kimg,
         augment=augment,
         augment_pipe=pipe,
@@ -66,6 +73,10 @@ def _check(settings: Settings) -> None:
         raise TrainingError(f"network={settings.network!r} is not known. Use one of: {', '.join(NETWORKS)}.")
     if settings.network == "unet" and settings.family in ("cut", "fastcut"):
         raise TrainingError(f"{settings.family} compares the layers of a resnet; network='unet' has none of them. Leave network out.")
+    if settings.discriminator not in (None, "projected"):
+        raise TrainingError(f"discriminator={settings.discriminator!r} is for picture generators. Use projected, or leave it out.")
+    if settings.discriminator and settings.family == "pix2pix":
+        raise TrainingError("discriminator='projected' judges single pictures, but pix2pix judges pairs. Leave it out.")
     if settings.augment == "ada":
         raise TrainingError("augment='ada' adapts to what a picture generator does. Use diff, fixed or none for a translator.")
     if not 1 <= settings.zoom <= 4:
@@ -93,6 +104,8 @@ def translator(settings: Settings) -> tuple[str, Config]:
 
 def judge(settings: Settings) -> tuple[str, Config]:
     """Return family and configuration of a discriminator; that of pix2pix sees the source and the result, six channels."""
+    if settings.discriminator == "projected":
+        return "projected-patches", {"side": settings.resolution}
     return "patchgan", {"ndf": settings.ndf} | ({"img_channels": 6} if settings.family == "pix2pix" else {})
 
 

@@ -11,6 +11,8 @@ VALUE_WORDS: dict[str, str] = {
     "cycle": "There and back",
     "identity": "Own kind",
     "nce": "Patches",
+    "content": "Things kept",
+    "style": "Manner",
     "l1": "To the partner",
     "r1": "R1 penalty",
     "r2": "R2 penalty",

@@ -62,13 +62,15 @@ def settings_for(family: str, folder: Path) -> Settings:
             augment="fixed",
             precision="fp32",
         )
+    is_projected = family.endswith(" projected")
     return Settings(
-        family=family,
+        family=family.removesuffix(" projected"),
+        discriminator="projected" if is_projected else None,
         data=(str(folder / "x" / "one" if family == "pix2pix" else folder / "x"),),
         target=(str(folder / "y"),),
         name="team",
-        resolution=32,
-        load_size=36,
+        resolution=64 if is_projected else 32,
+        load_size=64 if is_projected else 36,
         batch=4,
         ngf=4,
         ndf=4,
@@ -80,7 +82,7 @@ def settings_for(family: str, folder: Path) -> Settings:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["stylegan2", "projected", "cyclegan", "fastcut", "pix2pix"])
+@pytest.mark.parametrize("family", ["stylegan2", "projected", "cyclegan", "fastcut", "pix2pix", "cut projected"])
 def test_two_processes_keep_equal_weights_and_match_one_with_the_whole_batch(family: str, tmp_path: Path) -> None:
     import dataclasses
 

@@ -39,6 +39,9 @@ FAMILIES = {
     "cyclegan": {"pool_size": 3, "zoom": 1.2, "identity_until": 0.5},
     "cut": {"nce_patches": 16, "zoom": 1.2, "augment": "diff"},
     "fastcut": {"nce_patches": 16, "antialias": False},
+    "cut projected": {"nce_patches": 16, "augment": "diff"},
+    "fastcut projected": {"nce_patches": 16},
+    "cyclegan projected": {"pool_size": 3},
     "pix2pix": {"zoom": 1.2, "augment": "diff", "direction": "BtoA"},
     "pix2pix side by side": {"network": "resnet"},
 }
@@ -52,6 +55,8 @@ def settings_for(case: str, folder: Path) -> Settings:
         data = paint(folder / "both", 3, 88, 44, 1)
     else:
         data, target = paint(folder / "photo", 3, 44, 44, 1), (paint(folder / "Monet", 3, 44, 44, 2),)
+    if case.endswith("projected"):
+        small |= {"discriminator": "projected", "resolution": 64, "load_size": 64, "n_blocks": 1}
     return Settings(family, (data,), target, name="tiny", folder=str(folder / "run"), **small, **FAMILIES[case])  # type: ignore[arg-type]
 
 
@@ -68,8 +73,10 @@ def test_a_translator_learns_resumes_bit_for_bit_and_opens(settings: Settings, t
     assert list(loop.train(settings))[-1].kind == "end"
     whole, header = newest(settings)
     fresh = presets.build_trainer(presets.resolve(settings)).state()[0]
-    learned = [n for n in fresh if n.endswith("weight") and "optimizer" not in n]
+    learned = [n for n in fresh if n.endswith("weight") and "optimizer" not in n and "/view." not in n]
     assert len(learned) > 10
+    assert all(torch.equal(fresh[n], whole[n]) for n in fresh if "/view." in n), "the frozen mixing stays"
+    assert not any("depthwise" in n for n in whole), "the frozen network is no part of a state"
     assert all(not torch.equal(fresh[n], whole[n]) for n in learned)
     assert all(torch.isfinite(t).all() for t in whole.values() if t.is_floating_point())
     broken = dataclasses.replace(settings, folder=str(tmp_path / "broken"))
