@@ -33,6 +33,7 @@ ENTRIES: dict[str, tuple[str, Mapping[str, Any]]] = {
         "projected": {"discriminator": "projected"},
         "projected-twice": {"discriminator": "projected", "feature_side": 128},
         "projected-plain": {"discriminator": "projected", "plain_share": 0.2},
+        "projected-diverse": {"discriminator": "projected", "diversity_weight": 5.0},
         "projected-no-norm": {"discriminator": "projected", "judge_norm": False},
         "projected-batch": {"discriminator": "projected", "batch": 32},
     }.items()

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +40,7 @@ from studio.training.trainer import (
     restore_network,
     restore_optimizer,
 )
+from studio.training.variety import Variety, check_batch
 
 RUNNING = ("w_avg", "magnitude_ema", "running_mean", "running_var")
 """Buffers that follow the data: a team agrees on them."""
@@ -76,6 +78,11 @@ class GanTrainer:
         self.g_optimizer = families.optimizer(settings, self.G, presets.require(settings.g_lr), self.path_interval)
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
+        self.variety: Variety | None = None
+        if settings.diversity_weight:
+            check_batch(self.inputs.batch, team.size)
+            members = self.inputs.draw.members if self.c_dim else [np.arange(len(pictures))]
+            self.variety = Variety(load_features(device=self.device, dtype=self.dtype), pictures, members)
         self.augment = augment.make(settings)
         self.adaptation = augment.Adaptation(self.augment, settings, self.images_per_step)
         self.noise_mode = "random" if settings.noise else "none"
@@ -208,6 +215,9 @@ class GanTrainer:
         real_logits = self._logits(self.augment(real, random), real_c) if self.objective.is_paired else None
         loss = self.objective.g_loss(fake_logits, real_logits)
         values = {"g_loss": loss.item()}
+        if self.variety is not None:
+            alike = self.variety.penalty(fake, fake_c, self.team.shared_mean if self.team.size > 1 else None)
+            loss, values["alike"] = loss + self.settings.diversity_weight * alike, alike.item()
         penalty = self.objective.generator_penalty(self.G, fake)
         self._descend(loss if penalty is None else loss + penalty, self.g_optimizer)
         return values

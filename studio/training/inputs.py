@@ -31,6 +31,7 @@ class Inputs:
         """Pictures of one turn of this member."""
         self._team = team
         self._mirror = settings.mirror
+        self._in_pairs = settings.diversity_weight > 0
         self._style_mixing = require(settings.style_mixing)
 
     def real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:
@@ -47,8 +48,13 @@ class Inputs:
         return torch.eye(self.c_dim)[torch.as_tensor(labels)].to(self.device) if self.c_dim else None
 
     def classes(self, n: int, random: StepRandom) -> Tensor | None:
-        """Draw classes for ``n`` pictures of the team and return this member's, one-hot."""
-        return self.one_hot(self.draw.labels(n, random.numpy)[self._team.share(n).numpy()]) if self.c_dim else None
+        """Draw classes for ``n`` pictures of the team and return this member's, one-hot; where variety counts, each comes twice."""
+        if not self.c_dim:
+            return None
+        labels = self.draw.labels(n, random.numpy)
+        if self._in_pairs:
+            labels[n - n // 2 :] = labels[: n // 2]
+        return self.one_hot(labels[self._team.share(n).numpy()])
 
     def styles(self, G: Any, n: int, c: Tensor | None, random: StepRandom) -> Tensor:
         """Map latents to styles ``ws [n, num_ws, w_dim]``; where the family mixes, two latents meet at a random layer of most pictures.

@@ -29,7 +29,8 @@ def read_queue(file: Path, data: Path, out: Path) -> list[Settings]:
     """Read the runs of a queue.
 
     Args:
-        file: A JSON list of objects with the fields of :class:`Settings`; ``data`` and ``target`` are lists of folders below ``data``.
+        file: A JSON list of objects with the fields of :class:`Settings`; ``data`` and ``target`` are lists of folders below ``data``, and
+            ``start_from`` may name a run before this one.
         data: The folder of pictures.
         out: Where each run gets a folder of its name.
 
@@ -37,12 +38,13 @@ def read_queue(file: Path, data: Path, out: Path) -> list[Settings]:
         TrainingError: The file is no queue, or a name comes twice.
     """
     paced = {"save_minutes": 5.0, "snapshot_minutes": HALF_HOUR, "measure_minutes": HALF_HOUR}
-    runs = []
+    runs: list[Settings] = []
     try:
         for entry in json.loads(file.read_text("utf-8")):
             places: dict[str, Any] = {key: [str(data / folder) for folder in entry.get(key, ())] for key in ("data", "target")}
             settings = Settings.from_json(json.dumps({**paced, **entry, **places}))
-            runs.append(dataclasses.replace(settings, folder=str(out / settings.name)))
+            earlier = str(out / settings.start_from) if settings.start_from in {run.name for run in runs} else settings.start_from
+            runs.append(dataclasses.replace(settings, folder=str(out / settings.name), start_from=earlier))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TrainingError(f"{file}: this is no queue of trainings, a JSON list of settings.") from error
     if len({settings.name for settings in runs}) < len(runs):

@@ -11,6 +11,7 @@ VALUE_WORDS: dict[str, str] = {
     "cycle": "There and back",
     "identity": "Own kind",
     "nce": "Patches",
+    "alike": "Too much alike",
     "content": "Things kept",
     "style": "Manner",
     "l1": "To the partner",

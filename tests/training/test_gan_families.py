@@ -19,7 +19,7 @@ from studio.training import export, families, loop, losses, objectives, presets
 from studio.training.classic import CLASSIC
 from studio.training.objectives import LOSSES, Objective
 from studio.training.settings import Settings
-from studio.training.trainer import to_image
+from studio.training.trainer import Clock, StepRandom, to_image
 
 Make = Callable[..., Settings]
 
@@ -240,6 +240,22 @@ def test_a_projected_discriminator_brings_its_numbers_and_each_can_be_changed(ma
 def test_a_projected_discriminator_learns_under_every_augmentation_and_with_a_plain_one_beside_it(make: Make, augment: str) -> None:
     settings = make("stylegan2", resolution=32, discriminator="projected", augment=augment, plain_share=0.2, kimg=0.008)
     assert_learned(settings, run(settings))
+
+
+def test_samples_of_a_class_that_are_alike_are_penalised_up_to_the_real_difference(make: Make) -> None:
+    settings = presets.resolve(make("stylegan2", resolution=32, batch=8, diversity_weight=2.0))
+    trainer: Any = presets.build_trainer(settings)
+    c = trainer.inputs.classes(8, StepRandom(0, 0, 0))
+    assert torch.equal(c[:4], c[4:]), "each class comes twice"
+    variety = trainer.variety
+    one, other = (torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(seed)) * 2 - 1 for seed in (0, 1))
+    alike, nearly, apart = (variety.penalty(torch.cat([one, torch.lerp(one, other, t)]), c).item() for t in (0.0, 0.3, 1.0))
+    assert alike == 1 > nearly > apart >= 0
+    variety.levels.zero_()
+    assert variety.penalty(torch.cat([one, other]), c).item() == 0, "no more is asked than real pictures have"
+    assert "alike" in trainer.step(StepRandom(0, 0, 0), Clock(0, 0, 0.0))
+    with pytest.raises(TrainingError, match="batch=6 is not possible with diversity_weight"):
+        presets.build_trainer(dataclasses.replace(settings, batch=6))
 
 
 def test_pretrained_features_are_refused_for_pictures_that_are_too_small(make: Make) -> None:

@@ -52,6 +52,16 @@ def test_a_queue_trains_its_runs_in_order_and_goes_on_where_it_stood(tmp_path: P
     assert "continues at 0.0 kimg" in again[0] and again[-1].startswith("two is done")
 
 
+def test_the_queue_of_the_shipped_weights_names_settings_that_hold_and_earlier_runs() -> None:
+    file = Path(__file__).parents[2] / "pretrained" / "queue.json"
+    runs = queue.read_queue(file, Path("data"), Path("out"))
+    assert {"inkwash", "pomona", "monet", "ink"} <= {run.name for run in runs}
+    for run in runs:
+        assert (run.kimg is None) != (run.minutes is None), run.name
+        assert presets.resolve(dataclasses.replace(run, start_from="")).name == run.name
+        assert run.start_from in ("", *(earlier.folder for earlier in runs[: runs.index(run)])), run.name
+
+
 def test_what_is_no_queue_is_refused_in_one_sentence(tmp_path: Path, data: Path) -> None:
     entry = {"name": "one", "family": "dcgan", "data": ["fruit"], "kimg": 1.0}
     with pytest.raises(TrainingError, match="two trainings have the same name"):

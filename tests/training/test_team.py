@@ -52,6 +52,7 @@ def settings_for(family: str, folder: Path) -> Settings:
             name="team",
             resolution=32 if family == "projected" else 8,
             discriminator=family if family == "projected" else None,
+            diversity_weight=1.0 if family == "projected" else 0.0,
             batch=8,
             channel_base=64,
             channel_max=8,
