@@ -56,7 +56,14 @@ class Row:
 
 
 CASES = (
-    Case("stylegan2 64 (2048)", Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, augment="none")),
+    Case(
+        "stylegan2 64 (2048), projected discriminator",
+        Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, discriminator="projected"),
+    ),
+    Case(
+        "stylegan2 64 (2048), strided discriminator",
+        Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, augment="none", discriminator="strided"),
+    ),
     Case(
         "stylegan2 64 (2048), residual discriminator",
         Settings("stylegan2", ("",), resolution=64, batch=32, channel_base=2048, augment="none", discriminator="residual"),

@@ -20,9 +20,10 @@ PAIRS = bench_training.Case(
 
 
 def test_the_cases_are_the_promised_sizes():
-    first, published, second = (case.settings for case in CASES)
+    projected, first, published, second = (case.settings for case in CASES)
     assert (first.resolution, first.channel_base, first.batch) == (64, 2048, 32)
     assert published == replace(first, discriminator="residual")
+    assert replace(projected, augment="none", discriminator="strided") == first
     assert (second.resolution, second.ngf, second.n_blocks) == (128, 32, 6)
 
 

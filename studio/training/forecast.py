@@ -64,11 +64,10 @@ def describe(settings: Settings, kimg: float) -> str:
         best = "strokes and palette of the target; more time sharpens them"
     else:
         size = (presets.require(settings.resolution) / 128) ** 0.5
-        stages = [
-            (5 * size, "blots of colour"),
-            (20 * size, "the composition, blurred"),
-            (60 * size, "recognisable subjects with noise"),
-            (400 * size, "clear subjects with some faults"),
-        ]
+        early = [(20, "the composition, blurred"), (60, "recognisable subjects with noise")]
+        if settings.discriminator == "projected":
+            early = [(15, "clear shapes, all of them alike"), (60, "kinds that differ, few variants of each")]
+        all_stages = [(5, "blots of colour"), *early, (400, "clear subjects with some faults")]
+        stages = [(kimg_at_128 * size, words) for kimg_at_128, words in all_stages]
         best = "clear, varied pictures, as far as the pictures and the size of the network allow"
     return next((f"Expect {words}." for limit, words in stages if kimg < limit), f"Expect {best}.")

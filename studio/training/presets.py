@@ -70,6 +70,7 @@ def _resolve_gan(settings: Settings) -> Settings:
     batch = settings.batch or family.batch
     settings = dataclasses.replace(settings, discriminator=_judge(settings))
     numbers = {**family.numbers, **families.JUDGED.get(settings.discriminator or "", {})}
+    numbers["blur_init_sigma"] = max(numbers["blur_init_sigma"], family.numbers["blur_init_sigma"])
     open_fields = {name: value for name, value in numbers.items() if getattr(settings, name) is None}
     resolved = dataclasses.replace(
         settings,
@@ -108,7 +109,10 @@ def _judge(settings: Settings) -> str | None:
         return before.discriminator
     started = start.origin(settings)
     has_own = started is not None and started.judge is not None
-    return "residual" if has_own or choose_device(settings.device).type == "cuda" else "strided"
+    if has_own or choose_device(settings.device).type == "cuda":
+        return "residual"
+    resolution = settings.resolution or families.FAMILIES[settings.family].resolution
+    return "projected" if resolution >= LEAST_PROJECTED else "strided"
 
 
 def _or(value: float | None, default: float) -> float:

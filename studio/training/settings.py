@@ -148,7 +148,7 @@ class Settings:
     discriminator: str | None = None
     """``projected`` judges by pretrained features (32 px or more; every family), ``strided`` by plain strided convolutions, ``residual``
     is StyleGAN2's; for CycleGAN and CUT ``projected`` judges patches at two sizes. None: what the run or the file it starts from has, else
-    the family's own."""
+    the family's own; a StyleGAN's is projected on a CPU (strided below 32 px) and residual on a GPU."""
     feature_side: int | None = None
     """Side to which pictures are enlarged before pretrained features are taken; None: their own, at least 64."""
     plain_share: float = 0.0

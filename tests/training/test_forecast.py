@@ -1,5 +1,6 @@
 """The forecast measures real steps and says less of less time."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -26,5 +27,6 @@ def test_a_forecast_turns_minutes_into_kimg_at_the_measured_speed(tmp_path: Path
 def test_more_pictures_never_promise_less() -> None:
     settings = presets.resolve(Settings(family="stylegan2", data=("x",), resolution=128, minutes=1))
     assert describe(settings, 1) == "Expect blots of colour."
-    assert describe(settings, 49) == "Expect recognisable subjects with noise."
+    assert describe(settings, 49) == "Expect kinds that differ, few variants of each."
+    assert describe(dataclasses.replace(settings, discriminator="strided"), 49) == "Expect recognisable subjects with noise."
     assert describe(settings, 10_000).startswith("Expect clear, varied pictures")

@@ -279,6 +279,7 @@ def test_the_discriminator_left_open_follows_the_run_the_start_and_the_device(ma
         return resolved.discriminator, resolved.d_lr
 
     assert chosen() == ("strided", 0.0004)
+    assert chosen(resolution=32) == ("projected", 0.0003)
     assert chosen(discriminator="residual") == ("residual", 0.002)
     assert chosen(d_lr=0.01) == ("strided", 0.01)
     assert presets.resolve(make("dcgan")).discriminator is None
