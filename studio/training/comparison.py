@@ -77,6 +77,8 @@ def compare(data: Path, out: Path, minutes: float, names: Sequence[str] = ()) ->
         for tick in train(settings):
             if tick.kind in ("state", "end"):
                 yield f"{name}: {tick.seconds / 60:.0f} min, {tick.cur_nimg / 1000:.0f} kimg, {figures(tick.values)}"
+            if tick.kind == "stopped":
+                return
         with atomic_write(result) as file:
             file.write(json.dumps(_measured(settings), indent=1).encode())
     yield table(out)
