@@ -47,6 +47,8 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "ngf": (1, 512),
     "n_blocks": (0, MAX_LAYERS),
     "n_downs": (0, 12),
+    "n_styles": (1, 4096),
+    "width": (1, 512),
     "growth": (1, 512),
     "ups": (0, 3),
     "unshuffle": (1, 4),
@@ -118,7 +120,9 @@ def _checker(name: str) -> Callable[[str, object], None]:
         return _check_word
     if name in SWITCHES:
         return _check_switch
-    return {"channels": _check_channels, "features": _check_channels, "resample_filter": check_filter}.get(name, _unknown)
+    return {"channels": _check_channels, "features": _check_channels, "expanded": _check_channels, "resample_filter": check_filter}.get(
+        name, _unknown
+    )
 
 
 def _check_number(name: str, value: object) -> None:

@@ -94,7 +94,7 @@ def save(network: nn.Module, path: str | Path, card: ModelCard) -> None:
 
 def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelCard:
     """Write the card of a network that was just loaded, or complete the one in the file."""
-    c_dim = int(draft.config.get("c_dim", 0))
+    c_dim = int(draft.config.get("c_dim", 0) or draft.config.get("n_styles", 0))  # a book of styles names them as its classes
     facts: dict[str, Any] = {
         "name": Path(name).stem,
         "family": draft.family,

@@ -34,6 +34,7 @@ FAMILIES = {
     "fastgan": ("studio.models.fastgan", "FastGANGenerator"),
     "fastgan-discriminator": ("studio.models.fastgan", "FastGANDiscriminator"),
     "projected-discriminator": ("studio.models.projected", "ProjectedDiscriminator"),
+    "style-transfer": ("studio.models.style_transfer", "StyleTransfer"),
     "projected-patches": ("studio.models.projected", "ProjectedPatches"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),

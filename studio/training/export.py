@@ -51,7 +51,7 @@ def networks(settings: Settings, tensors: Mapping[str, Tensor], scalars: Scalars
     """Rebuild the averaged networks of a state: one generator or translator under the empty name, and CycleGAN's ``inverse``."""
     if settings.family in presets.TRANSLATORS:
         parts = {"": "average_forward"} | ({"inverse": "average_backward"} if settings.family == "cyclegan" else {})
-        description = translator_presets.translator(settings)
+        description = translator_presets.translator(settings, len(scalars.get("classes", ())) or 1)
     else:
         parts = {"": "G_ema"}
         c_dim = families.c_dim(settings, scalars.get("classes", ()))
@@ -112,7 +112,7 @@ def export(folder: Path, target: Path, card: ModelCard, *, best: bool = False) -
             card,
             family=str(network.family),
             resolution=0 if settings.family in presets.TRANSLATORS else presets.require(settings.resolution),
-            classes=classes if getattr(network, "c_dim", 0) else (),
+            classes=classes if getattr(network, "c_dim", 0) or hasattr(network, "n_styles") else (),
             parameters=sum(p.numel() for p in network.parameters()),
             direction=_turned(direction) if suffix else direction,
         )

@@ -26,17 +26,18 @@ LEAST_DEVIATION = 0.05
 """Added to the deviation of a map, so that flat maps stay calm."""
 
 Statistics = list[tuple[Tensor, Tensor]]
-"""For each layer at each of two scales: channel means ``[c]`` and covariances ``[c, c]``."""
+"""For each layer at each of two scales: channel means ``[..., c]`` and covariances ``[..., c, c]``, of pictures or of a set."""
 
 
-def content_distance(made: Mapping[str, Tensor], photo: Mapping[str, Tensor]) -> Tensor:
+def content_distance(made: Mapping[str, Tensor], photo: Mapping[str, Tensor], layers: Sequence[str] = CONTENT) -> Tensor:
     """Return how much of what a photo shows is gone, a scalar: 0 for equal pictures; colours as a whole and contrast count little.
 
     Args:
-        made: Features of the translation, :data:`CONTENT`, each ``[n, c, h, w]``.
+        made: Features of the translation, ``layers`` among them, each ``[n, c, h, w]``.
         photo: Those of the photo; no gradient flows into them.
+        layers: Which are compared.
     """
-    differences = [(_instance_normed(made[name]) - _instance_normed(photo[name].detach())).square().mean() for name in CONTENT]
+    differences = [(_instance_normed(made[name]) - _instance_normed(photo[name].detach())).square().mean() for name in layers]
     return torch.stack(differences).sum()
 
 
@@ -46,8 +47,8 @@ def _instance_normed(x: Tensor) -> Tensor:
     return (x - mean) / (deviation + LEAST_DEVIATION)
 
 
-def statistics(network: EfficientNetLite0, img: Tensor, full: Mapping[str, Tensor] | None = None) -> Statistics:
-    """Return the statistics of ``img [n, 3, H, W]`` in [-1, 1], averaged over the pictures: at full size and halved.
+def picture_statistics(network: EfficientNetLite0, img: Tensor, full: Mapping[str, Tensor] | None = None) -> Statistics:
+    """Return the statistics of each of ``img [n, 3, H, W]`` in [-1, 1], at full size and halved.
 
     Args:
         network: The frozen features.
@@ -62,17 +63,24 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     flat = x.float().flatten(2)
     means = flat.mean(2)
     centred = flat - means[:, :, None]
-    return means.mean(0), (centred @ centred.transpose(1, 2)).mean(0) / flat.shape[2]
+    return means, centred @ centred.transpose(1, 2) / flat.shape[2]
+
+
+def statistics(network: EfficientNetLite0, img: Tensor, full: Mapping[str, Tensor] | None = None) -> Statistics:
+    """Return the mean over the pictures of :func:`picture_statistics`."""
+    return [(means.mean(0), covariances.mean(0)) for means, covariances in picture_statistics(network, img, full)]
 
 
 def style_distance(found: Statistics, wanted: Statistics) -> Tensor:
     """Return how differently pictures are painted, a scalar: 0 for equal statistics; every layer, scale and moment weighs alike."""
-    parts = [
-        (a - b).square().sum() / b.square().sum().clamp_min(1e-12)
-        for pair, target in zip(found, wanted, strict=True)
-        for a, b in zip(pair, target, strict=True)
-    ]
+    parts = []
+    for (means, covariances), (wanted_means, wanted_covariances) in zip(found, wanted, strict=True):
+        parts += [_relative(means, wanted_means, (-1,)), _relative(covariances, wanted_covariances, (-2, -1))]
     return torch.stack(parts).sum()
+
+
+def _relative(found: Tensor, wanted: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return ((found - wanted).square().sum(axes) / wanted.square().sum(axes).clamp_min(1e-12)).mean()
 
 
 def mean_statistics(network: EfficientNetLite0, batches: Sequence[Tensor]) -> Statistics:

@@ -115,6 +115,11 @@ def range_penalty(img: Tensor) -> Tensor:
     return F.relu(img.float().abs() - 1).square().mean()
 
 
+def total_variation(img: Tensor) -> Tensor:
+    """Return the mean absolute difference between neighbouring pixels, down and across, added up (Johnson et al. 2016, section 3.2)."""
+    return img.diff(dim=2).abs().mean() + img.diff(dim=3).abs().mean()
+
+
 def cycle(img: Tensor, reconstructed: Tensor) -> Tensor:
     """Return ``E[|F(G(x)) - x|_1]`` (Zhu et al. 2017, eq. 2)."""
     return F.l1_loss(reconstructed, img)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.errors import TrainingError
 from studio.models.common import Config
@@ -173,10 +173,12 @@ def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
     from studio.training.cyclegan import CycleTrainer
     from studio.training.gan import GanTrainer
     from studio.training.pix2pix import PairTrainer
+    from studio.training.style_book import StyleTrainer
 
     if settings.family == "pix2pix":
         return PairTrainer(settings, load_pairs(settings), team)
     if settings.family in TRANSLATORS:
-        kind = CycleTrainer if settings.family == "cyclegan" else CutTrainer
-        return kind(settings, load_pictures(settings, settings.data), load_pictures(settings, settings.target), team)
+        kinds: dict[str, Any] = {"cyclegan": CycleTrainer, "style": StyleTrainer}
+        trainer: Trainer = kinds.get(settings.family, CutTrainer)(settings, *load_all_pictures(settings), team)
+        return trainer
     return GanTrainer(settings, load_pictures(settings, settings.data), team)

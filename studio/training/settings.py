@@ -193,6 +193,8 @@ class Settings:
     are. None: 1 with a projected discriminator, else 0."""
     lambda_style: float | None = None
     """CycleGAN and CUT: weight of the difference between statistics of fine pretrained features and those of the wanted pictures."""
+    lambda_smooth: float = 0.7
+    """Painting styles: weight of the difference between neighbouring pixels: more leaves calmer grounds, less leaves grain."""
     direction: str = "AtoB"
     """pix2pix: ``AtoB`` (left to right, first folder to second) or ``BtoA``."""
     network: str = ""

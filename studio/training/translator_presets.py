@@ -13,7 +13,7 @@ from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training.settings import Settings
 
-TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix")
+TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix", "style")
 DIRECTIONS = ("AtoB", "BtoA")
 NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
@@ -28,6 +28,8 @@ def resolve(settings: Settings) -> Settings:
         TrainingError: A folder is missing from the command, or a value is out of range.
     """
     _check(settings)
+    if settings.family == "style":
+        return _resolve_style(settings)
     resolution, batch = settings.resolution or 128, settings.batch or 4
     if resolution % 4 or resolution < 32:
         raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
@@ -62,7 +64,32 @@ def resolve(settings: Settings) -> Settings:
     )
 
 
+def _resolve_style(settings: Settings) -> Settings:
+    """Fill in what painting styles need: larger crops than other translators, as strokes are judged over some distance."""
+    resolution = settings.resolution or 192
+    if resolution % 4 or resolution < 64:
+        raise TrainingError(f"resolution={resolution} is not possible: styles are learnt on crops of a multiple of 4, at least 64.")
+    load_size = settings.load_size or resolution * 4 // 3
+    if load_size < resolution:
+        raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
+    return dataclasses.replace(
+        settings,
+        resolution=resolution,
+        batch=settings.batch or 4,
+        crop="none",
+        load_size=load_size,
+        g_lr=0.002 if settings.g_lr is None else settings.g_lr,
+        ema_kimg=0.5 if settings.ema_kimg is None else settings.ema_kimg,
+        augment=settings.augment or "none",
+        antialias=False,
+        lambda_content=1.0 if settings.lambda_content is None else settings.lambda_content,
+        lambda_style=1.0 if settings.lambda_style is None else settings.lambda_style,
+    )
+
+
 def _check(settings: Settings) -> None:
+    if settings.family == "style" and not settings.target:
+        raise TrainingError("style needs two folders: paintings (each sub-folder is a style), then photos to practise on.")
     if settings.family != "pix2pix" and not settings.target:
         raise TrainingError(f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style.")
     if settings.direction not in DIRECTIONS:
@@ -75,6 +102,8 @@ def _check(settings: Settings) -> None:
         raise TrainingError(f"{settings.family} compares the layers of a resnet; network='unet' has none of them. Leave network out.")
     if settings.discriminator not in (None, "projected"):
         raise TrainingError(f"discriminator={settings.discriminator!r} is for picture generators. Use projected, or leave it out.")
+    if settings.discriminator and settings.family == "style":
+        raise TrainingError("discriminator='projected' judges pictures, but styles are learnt from statistics alone. Leave it out.")
     if settings.discriminator and settings.family == "pix2pix":
         raise TrainingError("discriminator='projected' judges single pictures, but pix2pix judges pairs. Leave it out.")
     if settings.augment == "ada":
@@ -83,8 +112,8 @@ def _check(settings: Settings) -> None:
         raise TrainingError(f"zoom={settings.zoom} is out of range: 1 keeps strokes at one size, 4 is the most.")
 
 
-def translator(settings: Settings) -> tuple[str, Config]:
-    """Return family and configuration of a translator.
+def translator(settings: Settings, n_styles: int = 1) -> tuple[str, Config]:
+    """Return family and configuration of a translator; only a book of styles has ``n_styles``.
 
     A residual network has resize-convolutions, which leave no checkerboard; with ``antialias`` it blurs before halving and after
     doubling instead, as CUT does (Park et al. 2020, appendix C.1), so that no pattern can hide near the limit of a grid.
@@ -92,6 +121,8 @@ def translator(settings: Settings) -> tuple[str, Config]:
     A U-Net (pix2pix unless told otherwise) halves as often as the crops allow; its norms are instance norms, so that a batch never
     changes a picture (published: batch norm), and it has no dropout, which Isola et al. 2017 (section 3.1) found to add little.
     """
+    if settings.family == "style":
+        return "style-transfer", {"n_styles": n_styles}
     if (settings.network or ("unet" if settings.family == "pix2pix" else "resnet")) == "resnet":
         scaling = {"downsample": "strided", "upsample": "resize", "resize_mode": "nearest"}
         if settings.antialias:
@@ -113,6 +144,8 @@ def words(settings: Settings) -> str:
     """Say what the trained model does: the words of the settings, or ``A to B`` with the names of the folders."""
     if settings.words or settings.family not in TRANSLATORS:
         return settings.words
+    if settings.family == "style":
+        return "photo to painting"
     names = [
         ", ".join(part.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] for part in places) for places in (settings.data, settings.target)
     ]

@@ -1,0 +1,34 @@
+"""Lays the paintings of the book of styles out as the trainer wants them: one folder for each style.
+
+Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``styles.json`` names (``inkwash`` as ``prepare_inkwash.py`` leaves it);
+a folder in the list means its first eight pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+FROM_A_FOLDER = 8
+
+
+def main() -> None:
+    """Copy the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    styles = json.loads(Path(__file__).with_name("styles.json").read_text("utf-8"))
+    for style, sources in styles.items():
+        folder = args.out / style
+        folder.mkdir(parents=True, exist_ok=True)
+        for source in sources:
+            path = args.data / source
+            for picture in sorted(path.iterdir())[:FROM_A_FOLDER] if path.is_dir() else [path]:
+                shutil.copyfile(picture, folder / f"{picture.parent.name}-{picture.name}")
+
+
+if __name__ == "__main__":
+    main()
