@@ -1,7 +1,7 @@
 """Lays the paintings of the book of styles out as the trainer wants them: one folder for each style.
 
-Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``styles.json`` names (``inkwash`` as ``prepare_inkwash.py`` leaves it);
-a folder in the list means its first eight pictures.
+Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``styles.json`` names, ``inkwash`` as ``prepare_inkwash.py`` leaves
+it; a folder in the list means its first eight pictures.
 """
 
 from __future__ import annotations

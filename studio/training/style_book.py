@@ -138,4 +138,4 @@ def _square(image: UInt8, side: int = PAINTING_SIDE) -> UInt8:
     """Cut the middle square of ``image [H, W, 3]`` and bring it to ``side``."""
     short = min(image.shape[:2])
     top, left = (image.shape[0] - short) // 2, (image.shape[1] - short) // 2
-    return shrink(np.ascontiguousarray(image[top : top + short, left : left + short]), side)
+    return shrink(np.array(image[top : top + short, left : left + short]), side)
