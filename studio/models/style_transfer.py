@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studio.errors import StudioError
-from studio.models.common import Config
+from studio.models.translators import PictureTranslator
 
 EPS = 1e-5
 RESIDUAL_GAIN = 0.3
@@ -31,17 +31,17 @@ class StyledConv(nn.Module):
         self.weight = nn.Parameter(nn.init.kaiming_normal_(torch.empty(out_channels, in_channels, kernel, kernel)))
         self.gamma = nn.Parameter(torch.full((n_styles, out_channels), gain))
         self.beta = nn.Parameter(torch.zeros(n_styles, out_channels))
+        self.norm = nn.InstanceNorm2d(out_channels, eps=EPS)
         self.stride = stride
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Map ``x [n, in, h, w]`` to ``[n, out, h / stride, w / stride]`` in the styles of ``weights [n, n_styles]``."""
         reach = self.weight.shape[-1] // 2
-        y = F.conv2d(F.pad(x, (reach,) * 4, mode="reflect"), self.weight, stride=self.stride)
-        y = F.instance_norm(y, eps=EPS)
+        y = self.norm(F.conv2d(F.pad(x, (reach,) * 4, mode="reflect"), self.weight, stride=self.stride))
         return torch.addcmul((weights @ self.beta)[:, :, None, None], y, (weights @ self.gamma)[:, :, None, None])
 
 
-class StyleTransfer(nn.Module):
+class StyleTransfer(PictureTranslator):
     """The network: ``forward(img, weights)``; sides must be multiples of 4.
 
     Args:
@@ -55,12 +55,10 @@ class StyleTransfer(nn.Module):
     multiple_of = 4
     min_size = 32
     img_channels_in = img_channels_out = 3
-    norm_mode = "published"
-    dropout_on = False
 
     def __init__(self, *, n_styles: int, width: int = 32, n_blocks: int = 6, expanded: tuple[int, int] = (8, 4)) -> None:
         super().__init__()
-        self.config: Config = {"n_styles": n_styles, "width": width, "n_blocks": n_blocks, "expanded": list(expanded)}
+        self.config = {"n_styles": n_styles, "width": width, "n_blocks": n_blocks, "expanded": list(expanded)}
         self.n_styles = n_styles
 
         def conv(a: int, b: int, kernel: int, *, stride: int = 1, gain: float = 1.0) -> StyledConv:
@@ -84,8 +82,7 @@ class StyleTransfer(nn.Module):
         Raises:
             StudioError: The picture's size or the number of weights does not fit.
         """
-        if img.ndim != 4 or img.shape[1] != 3 or img.shape[2] % 4 or img.shape[3] % 4 or min(img.shape[2:]) < self.min_size:
-            raise StudioError(f"The network takes pictures [n, 3, H, W] with sides in steps of 4, at least 32, not {list(img.shape)}.")
+        self.check_input(img)
         chosen = F.one_hot(img.new_zeros(len(img), dtype=torch.int64), self.n_styles).to(img) if weights is None else weights.to(img)
         if chosen.shape[-1] != self.n_styles:
             raise StudioError(f"{chosen.shape[-1]} weights were given, but this network has {self.n_styles} styles. Give one for each.")

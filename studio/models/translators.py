@@ -17,7 +17,7 @@ from studio.models.translator_layers import BlurDown, BlurUp, Dropout, norm_laye
 NORM_MODES = ("published", "eval")
 
 
-class _Translator(nn.Module):
+class PictureTranslator(nn.Module):
     """What both translators share: the switches, the input check, and pictures one by one where a batch would mix them."""
 
     family: str
@@ -86,7 +86,7 @@ class _Translator(nn.Module):
             )
 
 
-class ResnetTranslator(_Translator):
+class ResnetTranslator(PictureTranslator):
     """The residual generator: 7x7 convolution, downsampling, residual blocks at the bottom, upsampling, 7x7 convolution, tanh.
 
     Args:
@@ -204,7 +204,7 @@ def _up(width: int, *, norm: str, bias: bool, kind: str, resize: tuple[str, str]
     return [double, pad_layer(padding, 1), nn.Conv2d(width, half, 3, bias=bias), *tail]
 
 
-class UnetTranslator(_Translator):
+class UnetTranslator(PictureTranslator):
     """The U-Net generator: ``n_downs`` halvings to (for the trained size) 1x1, as many doublings, a skip at every level.
 
     Args:

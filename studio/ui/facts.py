@@ -29,7 +29,7 @@ GENERATOR_WORDS = {
 }
 GENERATORS = tuple(GENERATOR_WORDS)
 UPSCALER = "esrgan"
-FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", UPSCALER: "ESRGAN"}
+FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", "style-transfer": "Painting styles", UPSCALER: "ESRGAN"}
 
 
 def kind_of(card: Any) -> str:

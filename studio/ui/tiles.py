@@ -28,7 +28,7 @@ from studio.ui.context import Context
 from studio.ui.facts import UPSCALER
 from studio.worker import Priority
 
-TRANSLATORS = ("resnet", "unet")
+TRANSLATORS = ("resnet", "unet", "style-transfer")
 TILE = (192, 144)
 WIDTH, HEIGHT = 384, 288
 CARD = 160

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from studio import checkpoints
 from studio.checkpoints import ModelCard
 from studio.errors import StudioError
 from studio.models.common import Translator, build
+from studio.restyle import films
+from studio.restyle.picture import exhaust, restyle
 
 
 def network(n_styles: int = 3) -> Any:
@@ -30,7 +33,7 @@ def test_it_paints_pictures_of_any_size_in_steps_of_four_and_serves_the_protocol
         made = net(torch.rand(2, 3, height, width) * 2 - 1)
         assert made.shape == (2, 3, height, width) and made.abs().max() <= 1
     for wrong in (torch.zeros(1, 3, 34, 32), torch.zeros(1, 3, 28, 32), torch.zeros(1, 1, 32, 32)):
-        with pytest.raises(StudioError, match="sides in steps of 4"):
+        with pytest.raises(StudioError, match=r"multiples of 4, at least 32|takes pictures \[n, 3"):
             net(wrong)
     with pytest.raises(StudioError, match="2 weights were given, but this network has 3 styles"):
         net(torch.zeros(1, 3, 32, 32), torch.tensor([0.5, 0.5]))
@@ -73,3 +76,16 @@ def test_a_saved_book_opens_and_paints_the_same(tmp_path: Path) -> None:
     weights = torch.tensor([0.2, 0.3, 0.5])
     assert torch.equal(opened(img, weights), net(img, weights))
     assert (opened.family, opened.n_styles) == ("style-transfer", 3)
+
+
+def test_a_book_restyles_photos_of_any_size_and_holds_still_in_films() -> None:
+    net = network()
+    photo = np.random.default_rng(0).integers(0, 256, (45, 61, 3), dtype=np.uint8)
+    assert restyle(net, photo).shape == (45, 61, 3)
+    frames = [np.full((40, 40, 3), 60, np.uint8), np.full((40, 40, 3), 200, np.uint8)]
+    frames[0][10:30] = frames[1][10:30] = photo[:20, :40]
+    held = exhaust(films.hold(net, frames))
+    assert films.depends_on_picture(net) and not films.depends_on_picture(held)
+    rows = slice(16, 24)  # where both frames show the same
+    alone, together = ([restyle(way, frame)[rows].astype(int) for frame in frames] for way in (net, held))
+    assert np.abs(together[0] - together[1]).mean() < np.abs(alone[0] - alone[1]).mean()
