@@ -30,6 +30,7 @@ __all__ = [
     "Restyle",
     "StyleMix",
     "StyleShare",
+    "StyleWeight",
     "Transform",
     "Truncation",
     "View",
@@ -137,6 +138,14 @@ class StyleShare:
 
 
 @dataclass(frozen=True, slots=True)
+class StyleWeight:
+    """One style of a book of painting styles; several are blended by their weights, which are brought to a sum of 1."""
+
+    name: str = declare("", "name of the style in its book", max_length=200)
+    weight: float = declare(1.0, "how much of this style", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Restyle:
     """A translated photo: which picture went in (name and SHA-256 of its file) and how much of the style is kept.
 
@@ -158,6 +167,7 @@ class Restyle:
     mask_feather: float = declare(0.02, "how soft the edge of the mask is, as a share of the longest side", low=0.0, high=0.25)
     mix: tuple[StyleShare, ...] = declare((), "more styles, mixed in by share", max_length=4)
     then: tuple[ModelRef, ...] = declare((), "styles that are applied to the result, one after another", max_length=4)
+    styles: tuple[StyleWeight, ...] = declare((), "of a book of painting styles: which, by weight; else its first", max_length=16)
     norm_mode: str = declare("published", "batch norm as the published tool runs it, or in eval mode", choices=("published", "eval"))
     flicker: float = declare(0.8, "of a film: how steady it is kept; 0 restyles every frame for itself", low=0.0, high=1.0)
     start: float = declare(0.0, "of a film: where in it to begin, in seconds", low=0.0, high=MAX_SECONDS)

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from studio.errors import MediaError, RecipeError
 from studio.media import ImageArray, read_image
 from studio.model_cache import Loaded, ModelCache
-from studio.recipe import Recipe, Restyle, StyleShare
+from studio.recipe import Recipe, Restyle, StyleShare, StyleWeight
 from studio.restyle.controls import finish, mix
 from studio.restyle.masks import pack_mask
 from studio.restyle.picture import CancelledError, translate
@@ -63,7 +65,39 @@ def cast(models: ModelCache, recipe: Recipe) -> Cast:
             raise RecipeError(f"{loaded.name} makes pictures from seeds and cannot restyle photos. Choose a translator.")
         if loaded.network.family == "esrgan":
             raise RecipeError(f"{loaded.name} enlarges pictures and cannot restyle photos. Choose a translator.")
+    books = [loaded for loaded in found.all if hasattr(loaded.network, "style_weights")]
+    if options.styles and not books:
+        raise RecipeError(f"{found.all[0].name} has one style of its own. Choose a book of painting styles, or leave the styles out.")
+    for book in books if options.styles else ():
+        style_weights(options.styles, book.card.classes)
     return found
+
+
+def choose_styles(loaded: Loaded, options: Restyle) -> None:
+    """Tell a book of painting styles which ones to paint in; any other model is left alone.
+
+    Raises:
+        RecipeError: The book has no such style, or all weights are zero.
+    """
+    if not hasattr(loaded.network, "style_weights"):
+        return
+    loaded.network.style_weights = style_weights(options.styles, loaded.card.classes) if options.styles else None
+
+
+def style_weights(styles: Sequence[StyleWeight], names: Sequence[str]) -> Tensor:
+    """Return the weights of a book's styles, ``[len(names)]``, in sum 1.
+
+    Raises:
+        RecipeError: One of them is not in the book, or all weights are zero.
+    """
+    weights = torch.zeros(len(names))
+    for style in styles:
+        if style.name not in names:
+            raise RecipeError(f"The style {style.name!r} is not in this book. It has: {', '.join(names)}.")
+        weights[list(names).index(style.name)] += style.weight
+    if not weights.any():
+        raise RecipeError("The weights of all styles are 0, so nothing would be painted. Give at least one of them some.")
+    return weights / weights.sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +132,7 @@ class Work:
     def _one(self, loaded: Loaded, image: ImageArray, done: int, count: int) -> Steps[ImageArray]:
         """Translate a picture with one model."""
         loaded.network.norm_mode = self.options.norm_mode
+        choose_styles(loaded, self.options)
         runner = self.runner(loaded)
         steps = translate(
             loaded.network, image, alpha=self.alpha, options=self.options, max_memory=self.max_memory, forward=runner, note=self.note

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from toys import save_toy, toy_stylegan2, toy_stylegan3, toy_translator
 from typer.testing import CliRunner
 
 from studio import Recipe, __version__, load, paths
+from studio.checkpoints import ModelCard, save
 from studio.cli import app, values
 from studio.errors import RecipeError
 from studio.media import read_image
+from studio.models.common import build
 from studio.recipe import Blend, Latent, Noise, StyleMix, Truncation
 from studio.render import draw
 
@@ -225,6 +229,39 @@ def test_restyle_keeps_the_size_and_marks_a_composite(tmp_path):
     assert picture.image.shape == (37, 50, 3) and "compositeWithTrainedAlgorithmicMedia" in str(picture.marks)
     restyle = picture.recipe.restyle
     assert (restyle.source_name, restyle.strength, restyle.keep_colors) == ("photo.jpg", 0.5, True)
+
+
+def test_a_book_of_styles_is_listed_and_paints_in_the_styles_that_are_asked_for(tmp_path):
+    assert "No book of painting styles is installed" in studio("styles").stderr
+    torch.manual_seed(0)
+    book = build("style-transfer", {"n_styles": 2, "width": 8, "n_blocks": 1}).eval()
+    book.expand[-1].beta.data[:] = torch.tensor([[2.0, 0.0, -2.0], [-2.0, 0.0, 2.0]])
+    paths.models_folder().mkdir(parents=True, exist_ok=True)
+    save(book, paths.models_folder() / "book.safetensors", ModelCard(family=book.family, classes=("warm", "cold")))
+    assert studio("styles").stdout.split() == ["book:", "warm,", "cold"]
+    assert json.loads(studio("styles", "--json").stdout)[1] == {"name": "cold", "book": "book", "row": 1}
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(photo)
+
+    def warmth(*words):
+        out = tmp_path / "-".join(words or ("plain",)).replace(":", "").replace(",", "")
+        studio("restyle", "book", photo, *words, "--out", out)
+        image = read_image(next(out.iterdir()))
+        assert image.image.shape == (50, 70, 3)
+        assert [style.name for style in image.recipe.restyle.styles] == [
+            part.split(":")[0] for word in words[1:] for part in word.split(",")
+        ]
+        return image.image[..., 0].mean() - image.image[..., 2].mean()
+
+    warm, cold, both = warmth("--style", "warm"), warmth("--style", "cold"), warmth("--style", "warm:0.5,cold:0.5")
+    assert warm > both + 20 and both > cold + 20
+    assert warmth() == warm, "without a wish it is the first one"
+    assert "not in this book. It has: warm, cold" in studio("restyle", "book", photo, "--style", "hot", "--out", tmp_path, code=1).stderr
+    assert "is not understood" in studio("restyle", "book", photo, "--style", "warm:much", "--out", tmp_path, code=1).stderr
+    assert "all styles are 0" in studio("restyle", "book", photo, "--style", "warm:0", "--out", tmp_path, code=1).stderr
+    save_toy(paths.models_folder(), "painter", toy_translator())
+    said = studio("restyle", "painter", photo, "--style", "warm", "--out", tmp_path, code=1).stderr
+    assert "painter has one style of its own" in said
 
 
 def test_a_restyled_picture_is_the_recipe_for_other_photos(tmp_path):

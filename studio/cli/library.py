@@ -18,6 +18,7 @@ models = typer.Typer(help="List, describe, rename and remove models.", invoke_wi
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("import")(import_file)
+    app.command("styles")(list_styles)
     app.add_typer(models, name="models")
 
 
@@ -52,6 +53,28 @@ def _preview(network: Any) -> bytes:
     from studio.ui.tiles import preview_of
 
     return preview_of(network)
+
+
+def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for other programs.")] = False) -> None:
+    """List the painting styles of all installed books; `studio restyle BOOK PHOTO --style NAME` paints in one.
+
+    For example:
+
+    * `studio styles`
+
+    * `studio styles --json`
+    """
+    import json
+
+    books = [entry for entry in make_library().list() if entry.card.family == "style-transfer"]
+    found = [{"name": name, "book": entry.name, "row": row} for entry in books for row, name in enumerate(entry.card.classes)]
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for entry in books:
+        typer.echo(f"{entry.name}: {', '.join(entry.card.classes)}")
+    if not books:
+        typer.echo("No book of painting styles is installed. Learn one: studio train style PAINTINGS PHOTOS --name NAME", err=True)
 
 
 @models.callback()

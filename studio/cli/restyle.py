@@ -9,7 +9,7 @@ import typer
 
 from studio.cli import common, values
 from studio.errors import RecipeError, StudioError
-from studio.recipe import ModelRef, Recipe, Restyle, StyleShare
+from studio.recipe import ModelRef, Recipe, Restyle, StyleShare, StyleWeight
 
 if TYPE_CHECKING:
     from studio.batch import Order, Outcome, Source
@@ -50,6 +50,9 @@ def restyle(
     ] = None,
     mix: Annotated[list[str] | None, typer.Option("--mix", help="Another translator with its share of the mixture: `monet:0.5`.")] = None,
     then: Annotated[list[str] | None, typer.Option("--then", help="A translator that is applied to the result.")] = None,
+    style: Annotated[
+        str | None, typer.Option("--style", help="Of a book of painting styles: which, blended by weight: `snow`, `snow:0.5,venice:0.5`.")
+    ] = None,
     norm: Annotated[str | None, typer.Option("--norm", help="Batch norm: published (as the published tool runs it) or eval.")] = None,
     flicker: Annotated[float | None, typer.Option("--flicker", help="How steady films are kept, 0 to 1; 0.8 if left out.")] = None,
     start: Annotated[float | None, typer.Option("--start", help="Where to begin in a film, in seconds.")] = None,
@@ -80,6 +83,8 @@ def restyle(
 
     * `studio restyle monet photo.jpg --mix cezanne:0.4 --then ink`
 
+    * `studio restyle styles photo.jpg --style snow:0.5,venice:0.5` (what there is: `studio styles`)
+
     * `studio restyle monet clip.mp4 --flicker 0.8 --start 2 --end 12`
 
     * `studio restyle --recipe paintings/holiday-monet.png other.jpg`
@@ -100,6 +105,7 @@ def restyle(
         mask=_mask(mask),
         mask_feather=mask_feather,
         norm_mode=norm,
+        styles=_styles(style),
         flicker=flicker,
         start=start,
         end=end,
@@ -209,6 +215,20 @@ def _shares(engine: Engine, texts: list[str] | None) -> tuple[StyleShare, ...] |
             found.append(StyleShare(common.open_model(engine, name if colon else text).ref, float(share) if colon else 0.5))
         except ValueError as error:
             raise RecipeError(f"mix={text!r} is not understood. Use a model and its share, such as monet:0.5.") from error
+    return tuple(found)
+
+
+def _styles(text: str | None) -> tuple[StyleWeight, ...] | None:
+    """Read styles of a book with their weights, such as ``snow:0.5,venice``."""
+    if not text:
+        return None
+    found = []
+    for part in text.split(","):
+        name, _, weight = part.strip().partition(":")
+        try:
+            found.append(StyleWeight(name, float(weight or 1)))
+        except ValueError as error:
+            raise RecipeError(f"--style {text!r} is not understood. Use names with weights, such as snow:0.5,venice:0.5.") from error
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ from studio.render import Frame
 from studio.restyle.controls import finish, network_part
 from studio.restyle.films import hold
 from studio.restyle.steadying import Pair, steady
-from studio.restyler import Cast, Work, cast
+from studio.restyler import Cast, Work, cast, choose_styles
 from studio.runners import Way
 from studio.worker import Priority
 
@@ -158,6 +158,7 @@ class FilmDrawing:
 
         def held(loaded: Loaded, frames: list[ImageArray]) -> Steps[Loaded]:
             loaded.network.norm_mode = self.options.norm_mode
+            choose_styles(loaded, self.options)
             scale, forward = self.options.texture_scale, self._calls[id(loaded.network)]
             net = yield from hold(loaded.network, frames, forward=forward, texture_scale=scale, max_memory=self._max_memory)
             calls[id(net)] = self._way(net, next(ways))

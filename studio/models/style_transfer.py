@@ -60,6 +60,8 @@ class StyleTransfer(PictureTranslator):
         super().__init__()
         self.config = {"n_styles": n_styles, "width": width, "n_blocks": n_blocks, "expanded": list(expanded)}
         self.n_styles = n_styles
+        self.style_weights: Tensor | None = None
+        """What is painted when nothing else is asked, ``[n_styles]``; None is the first style."""
 
         def conv(a: int, b: int, kernel: int, *, stride: int = 1, gain: float = 1.0) -> StyledConv:
             return StyledConv(a, b, kernel, n_styles=n_styles, stride=stride, gain=gain)
@@ -74,7 +76,8 @@ class StyleTransfer(PictureTranslator):
 
         Args:
             img: ``[n, 3, H, W]`` in [-1, 1], sides multiples of 4, at least 32.
-            weights: How much of each style each picture gets, ``[n, n_styles]`` or ``[n_styles]``, in sum 1 as a rule; None: the first.
+            weights: How much of each style each picture gets, ``[n, n_styles]`` or ``[n_styles]``, in sum 1 as a rule; None: those of
+                ``style_weights``, else the first style.
 
         Returns:
             ``[n, 3, H, W]`` in [-1, 1].
@@ -83,6 +86,7 @@ class StyleTransfer(PictureTranslator):
             StudioError: The picture's size or the number of weights does not fit.
         """
         self.check_input(img)
+        weights = self.style_weights if weights is None else weights
         chosen = F.one_hot(img.new_zeros(len(img), dtype=torch.int64), self.n_styles).to(img) if weights is None else weights.to(img)
         if chosen.shape[-1] != self.n_styles:
             raise StudioError(f"{chosen.shape[-1]} weights were given, but this network has {self.n_styles} styles. Give one for each.")
