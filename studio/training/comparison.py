@@ -22,20 +22,21 @@ from studio.training.export import networks, read_run
 from studio.training.loop import train
 from studio.training.settings import Settings
 
-AS_IS: Mapping[str, Any] = {"discriminator": "projected", "d_lr": 0.001, "blur_init_sigma": 0.0, "style_mixing": 0.9}
+FREE: Mapping[str, Any] = {"d_lr": 0.001, "blur_init_sigma": 0.0, "style_mixing": 0.9, "diversity_weight": 0.0}
+PLAIN: Mapping[str, Any] = {"discriminator": "projected", "diversity_weight": 0.0}
 ENTRIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     f"{family}-{name}": (family, changes)
     for family in ("stylegan2", "fastgan")
     for name, changes in {
         "strided": {"discriminator": "strided"},
         "residual": {"discriminator": "residual"},
-        "projected-free": AS_IS,
-        "projected": {"discriminator": "projected"},
-        "projected-twice": {"discriminator": "projected", "feature_side": 128},
-        "projected-plain": {"discriminator": "projected", "plain_share": 0.2},
+        "projected-free": {**PLAIN, **FREE},
+        "projected": PLAIN,
+        "projected-twice": {**PLAIN, "feature_side": 128},
+        "projected-plain": {**PLAIN, "plain_share": 0.2},
         "projected-diverse": {"discriminator": "projected", "diversity_weight": 5.0},
-        "projected-no-norm": {"discriminator": "projected", "judge_norm": False},
-        "projected-batch": {"discriminator": "projected", "batch": 32},
+        "projected-no-norm": {**PLAIN, "judge_norm": False},
+        "projected-batch": {**PLAIN, "batch": 32},
     }.items()
 }
 """Name -> family and what differs from 64 px, batch 16 and the family's own numbers."""

@@ -92,6 +92,7 @@ JUDGED: Mapping[str, Mapping[str, Any]] = {
         "style_mixing": 0.0,
         "blur_init_sigma": 6.0,
         "range_weight": 10.0,
+        "diversity_weight": 5.0,
         "augment": "diff",
     },
 }

@@ -28,6 +28,7 @@ PLAIN: Mapping[str, Any] = {
     "weight_clip": 0.0,
     "orthogonal_weight": 0.0,
     "range_weight": 0.0,
+    "diversity_weight": 0.0,
     "r1_interval": 1,
     "style_mixing": 0.0,
     "blur_init_sigma": 0.0,

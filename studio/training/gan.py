@@ -79,7 +79,8 @@ class GanTrainer:
         lazy_interval = self.penalty_interval if self.penalty_interval > 1 else 0
         self.d_optimizer = families.optimizer(settings, self.D, presets.require(settings.d_lr), lazy_interval)
         self.variety: Variety | None = None
-        if settings.diversity_weight:
+        self.diversity_weight = presets.require(settings.diversity_weight)
+        if self.diversity_weight:
             check_batch(self.inputs.batch, team.size)
             members = self.inputs.draw.members if self.c_dim else [np.arange(len(pictures))]
             self.variety = Variety(load_features(device=self.device, dtype=self.dtype), pictures, members)
@@ -217,7 +218,7 @@ class GanTrainer:
         values = {"g_loss": loss.item()}
         if self.variety is not None:
             alike = self.variety.penalty(fake, fake_c, self.team.shared_mean if self.team.size > 1 else None)
-            loss, values["alike"] = loss + self.settings.diversity_weight * alike, alike.item()
+            loss, values["alike"] = loss + self.diversity_weight * alike, alike.item()
         penalty = self.objective.generator_penalty(self.G, fake)
         self._descend(loss if penalty is None else loss + penalty, self.g_optimizer)
         return values

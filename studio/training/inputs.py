@@ -31,7 +31,7 @@ class Inputs:
         """Pictures of one turn of this member."""
         self._team = team
         self._mirror = settings.mirror
-        self._in_pairs = settings.diversity_weight > 0
+        self._in_pairs = require(settings.diversity_weight) > 0
         self._style_mixing = require(settings.style_mixing)
 
     def real(self, random: StepRandom) -> tuple[Tensor, Tensor | None]:

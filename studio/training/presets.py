@@ -71,6 +71,8 @@ def _resolve_gan(settings: Settings) -> Settings:
     settings = dataclasses.replace(settings, discriminator=_judge(settings))
     numbers = {**family.numbers, **families.JUDGED.get(settings.discriminator or "", {})}
     numbers["blur_init_sigma"] = max(numbers["blur_init_sigma"], family.numbers["blur_init_sigma"])
+    if batch % 4:
+        numbers["diversity_weight"] = 0.0  # no pairs that stay together in a team
     open_fields = {name: value for name, value in numbers.items() if getattr(settings, name) is None}
     resolved = dataclasses.replace(
         settings,

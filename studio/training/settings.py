@@ -140,7 +140,7 @@ class Settings:
     range_weight: float | None = None
     """Keeps what a generator makes within black and white: weight of the mean square of what lies beyond. Pretrained features barely see
     colours that no picture can have."""
-    diversity_weight: float = 0.0
+    diversity_weight: float | None = None
     """Weight of what two samples of one class lack to the difference of two real pictures of it, in pretrained features."""
     r1_interval: int | None = None
     """Penalties on the discriminator come every so many steps."""

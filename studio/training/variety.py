@@ -78,4 +78,4 @@ def check_batch(batch: int, processes: int) -> None:
         TrainingError: They cannot.
     """
     if batch % (4 * processes):
-        raise TrainingError(f"batch={batch} is not possible with diversity_weight: pairs stay together in a multiple of {4 * processes}.")
+        raise TrainingError(f"batch={batch}: use a multiple of {4 * processes}, so that pairs stay together, or diversity_weight=0.")

@@ -231,7 +231,8 @@ def test_every_family_learns_from_pretrained_features_and_resumes_bit_for_bit(ma
 def test_a_projected_discriminator_brings_its_numbers_and_each_can_be_changed(make: Make) -> None:
     resolved = presets.resolve(make("wgan", resolution=32, discriminator="projected", d_lr=0.001))
     assert (resolved.loss, resolved.d_lr, resolved.r1_gamma, resolved.weight_clip, resolved.d_steps) == ("hinge", 0.001, 0.0, 0.0, 1)
-    assert resolved.augment == "diff"
+    assert (resolved.augment, resolved.diversity_weight) == ("diff", 5.0)
+    assert presets.resolve(make("wgan", resolution=32, discriminator="projected", batch=6)).diversity_weight == 0
     assert presets.resolve(make("wgan", resolution=32)).weight_clip == 0.01
     assert presets.resolve(make("fastgan", resolution=32, discriminator="strided")).r1_gamma > 0
 
@@ -254,7 +255,7 @@ def test_samples_of_a_class_that_are_alike_are_penalised_up_to_the_real_differen
     variety.levels.zero_()
     assert variety.penalty(torch.cat([one, other]), c).item() == 0, "no more is asked than real pictures have"
     assert "alike" in trainer.step(StepRandom(0, 0, 0), Clock(0, 0, 0.0))
-    with pytest.raises(TrainingError, match="batch=6 is not possible with diversity_weight"):
+    with pytest.raises(TrainingError, match="batch=6: use a multiple of 4"):
         presets.build_trainer(dataclasses.replace(settings, batch=6))
 
 

@@ -26,7 +26,9 @@ def pictures(n: int = 6) -> Pictures:
 
 
 def inputs(**changes: Any) -> Inputs:
-    settings = Settings("stylegan2", ("x",), **({"batch": 64, "z_dim": 6, "style_mixing": 0.0, "mirror": False} | changes))
+    settings = Settings(
+        "stylegan2", ("x",), **({"batch": 64, "z_dim": 6, "style_mixing": 0.0, "diversity_weight": 0.0, "mirror": False} | changes)
+    )
     return Inputs(settings, pictures(), Team(), device=torch.device("cpu"), c_dim=2)
 
 
