@@ -26,8 +26,9 @@ from studio.ui.darkroom import darkroom, keep
 from studio.ui.darkroom_recipes import reference
 from studio.ui.explore import CellsRequest, plane_cells, save
 from studio.ui.pace import Pace
-from studio.ui.payloads import Fields, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
+from studio.ui.payloads import Fields, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle import tile
+from studio.ui.restyle_requests import TileRequest
 from studio.ui.session import Session
 from studio.ui.widgets import widget
 from studio.worker import Priority
@@ -89,7 +90,7 @@ def build(ctx: Context) -> Handles:
     """Create the board with the functions that it calls."""
     functions = [
         endpoint(ctx, Payload, limits),
-        endpoint(ctx, NameRequest, tile),
+        endpoint(ctx, TileRequest, tile),
         endpoint(ctx, FrameRequest, frame),
         endpoint(ctx, FileRequest, snapshot),
         endpoint(ctx, RecipeRequest, step),

@@ -29,7 +29,8 @@ GENERATOR_WORDS = {
 }
 GENERATORS = tuple(GENERATOR_WORDS)
 UPSCALER = "esrgan"
-FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", "style-transfer": "Painting styles", UPSCALER: "ESRGAN"}
+BOOK = "style-transfer"
+FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", BOOK: "Painting styles", UPSCALER: "ESRGAN"}
 
 
 def kind_of(card: Any) -> str:
@@ -85,16 +86,18 @@ def _words(name: str, card: Any) -> Answer:
 def _entry(entry: Any) -> Answer:
     card = entry.card
     classes = len(card.classes)
+    is_book = card.family == BOOK
     words = [FAMILY_WORDS.get(card.family, card.family)]
     if card.resolution:
         words.append(f"{card.resolution} px")
     if classes:
-        words.append(f"{classes} kinds")
-    if card.direction:
+        words.append(f"{classes} {'styles' if is_book else 'kinds'}")
+    if card.direction and not is_book:
         words = [card.direction]
     return {
         **_words(entry.name, card),
         "summary": ", ".join(words),
+        "styles": list(card.classes) if is_book else [],
         "resolution": card.resolution,
         "shipped": entry.shipped,
         "preview": preview_url(entry.preview),

@@ -20,9 +20,9 @@ from studio.ui.darkroom import darkroom, outcome, store
 from studio.ui.darkroom_photos import Photo, film_facts
 from studio.ui.darkroom_recipes import own_recipe, reference
 from studio.ui.media_parts import PartRequest
-from studio.ui.payloads import ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
+from studio.ui.payloads import ItemRequest, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film
-from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, SheetRequest
+from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, SheetRequest, TileRequest
 from studio.ui.session import Session
 from studio.ui.widgets import widget
 
@@ -46,7 +46,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, Payload, desk),
         endpoint(ctx, ArriveRequest, arrive),
         endpoint(ctx, RecipeRequest, reopen),
-        endpoint(ctx, NameRequest, tile),
+        endpoint(ctx, TileRequest, tile),
         endpoint(ctx, ItemRequest, original),
         endpoint(ctx, PhotoRequest, sketch),
         endpoint(ctx, PhotoRequest, develop),
@@ -118,9 +118,9 @@ def reopen(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     return _reopen(ctx, session, shell.check_model(ctx, request.recipe), "This picture", "file")
 
 
-def tile(ctx: Context, session: Session, request: NameRequest) -> Answer:
-    """Give the picture of a translator's tile: the small photo that every tile shows, restyled."""
-    return {"url": data_url(tiles.translator_tile(ctx, ctx.library.find(request.name)), "image/webp")}
+def tile(ctx: Context, session: Session, request: TileRequest) -> Answer:
+    """Give the picture of a tile: the small photo that every tile shows, restyled by a translator or in one style of a book."""
+    return {"url": data_url(tiles.translator_tile(ctx, ctx.library.find(request.name), request.style), "image/webp")}
 
 
 def original(ctx: Context, session: Session, request: ItemRequest) -> Answer:

@@ -56,6 +56,20 @@ class PhotoRequest(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class TileRequest(Payload):
+    """The tile of a translator, or of one style of a book of painting styles."""
+
+    name: str
+    style: str
+
+    @classmethod
+    def read(cls, fields: Fields) -> TileRequest:
+        """Build the request from checked entries."""
+        style = fields.text("style", longest=200, default="")
+        return cls(token=fields.identifier("token"), name=fields.text("name", longest=200), style=style)
+
+
+@dataclass(frozen=True, slots=True)
 class FrameRequest(Payload):
     """A frame of a film, as it is; ``size`` 0 is its own."""
 

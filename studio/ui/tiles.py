@@ -21,14 +21,14 @@ from studio import media, paths
 from studio.film_render.upscaling import upscale
 from studio.media import ImageArray
 from studio.models.rrdbnet import RRDBNet
-from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
+from studio.recipe import Latent, ModelRef, Recipe, Restyle, StyleWeight, Truncation
 from studio.render import draw, opaque
 from studio.restyle import restyle
 from studio.ui.context import Context
-from studio.ui.facts import UPSCALER
+from studio.ui.facts import BOOK, UPSCALER
 from studio.worker import Priority
 
-TRANSLATORS = ("resnet", "unet", "style-transfer")
+TRANSLATORS = ("resnet", "unet", BOOK)
 TILE = (192, 144)
 WIDTH, HEIGHT = 384, 288
 CARD = 160
@@ -41,15 +41,21 @@ _SHA = re.compile(r"[0-9a-f]{64}")
 Floats = npt.NDArray[np.float64]
 
 
-def translator_tile(ctx: Context, entry: Any) -> bytes:
+def translator_tile(ctx: Context, entry: Any, style: str = "") -> bytes:
     """Return the sample picture restyled by a translator, as WebP; made once and then read from the cache.
 
+    Args:
+        ctx: The studio.
+        entry: The model.
+        style: Of a book of painting styles: which.
+
     Raises:
-        StudioError: The model cannot be loaded or is no translator.
+        StudioError: The model cannot be loaded, is no translator or has no such style.
     """
-    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), restyle=Restyle(), precision="auto")
+    wishes = Restyle(styles=(StyleWeight(style),) if style else ())
+    recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), restyle=wishes, precision="auto")
     engine: Any = ctx.engine
-    return _cached(entry, lambda: engine.restyle(recipe, sample(), priority=Priority.BATCH))
+    return _cached(entry, lambda: engine.restyle(recipe, sample(), priority=Priority.BATCH), style)
 
 
 def card_picture(ctx: Context, entry: Any) -> bytes:
@@ -68,8 +74,8 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
     return _cached(entry, lambda: _seeds(preview, recipe, ctx.engine.load(entry.name).network.c_dim))
 
 
-def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
-    path = _tile_path(entry)
+def _cached(entry: Any, make: Callable[[], ImageArray], style: str = "") -> bytes:
+    path = _tile_path(entry, style)
     if path is not None and path.is_file():
         return path.read_bytes()
     data = media.encode_webp(make(), QUALITY)
@@ -79,7 +85,7 @@ def _cached(entry: Any, make: Callable[[], ImageArray]) -> bytes:
     return data
 
 
-def _tile_path(entry: Any) -> Path | None:
+def _tile_path(entry: Any, style: str = "") -> Path | None:
     """Name the cached picture after the model file: its hash, or else its place and time; None when there is no file."""
     name = entry.card.sha256
     if not _SHA.fullmatch(name):
@@ -87,7 +93,8 @@ def _tile_path(entry: Any) -> Path | None:
             return None
         status = Path(entry.path).stat()
         name = media.hash_bytes(f"{entry.path} {status.st_size} {status.st_mtime_ns}".encode())
-    return paths.cache_folder() / "tiles" / f"{name}-{VERSION}.webp"
+    own = f"-{media.hash_bytes(style.encode())[:16]}" if style else ""
+    return paths.cache_folder() / "tiles" / f"{name}{own}-{VERSION}.webp"
 
 
 def preview_of(network: Any) -> bytes:

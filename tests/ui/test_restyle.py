@@ -201,11 +201,11 @@ def test_a_public_studio_takes_few_photos_of_a_moderate_size(tmp_path):
 
 
 def test_the_tile_of_a_style_is_made_once(ctx, session, monkeypatch):
-    from studio.ui.payloads import NameRequest
+    from studio.ui.restyle_requests import TileRequest
 
-    first = restyle.tile(ctx, session, ask(NameRequest, session, name="photo-to-ink"))
+    first = restyle.tile(ctx, session, ask(TileRequest, session, name="photo-to-ink"))
     monkeypatch.setattr(ctx.engine, "restyle", lambda *_, **__: pytest.fail("made again"))
-    assert restyle.tile(ctx, session, ask(NameRequest, session, name="photo-to-ink")) == first
+    assert restyle.tile(ctx, session, ask(TileRequest, session, name="photo-to-ink")) == first
 
 
 def test_the_recipe_of_a_photo_names_the_photo_whatever_the_page_says(ctx, session):

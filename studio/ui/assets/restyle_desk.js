@@ -91,7 +91,10 @@
       const photo = this.current;
       const next = clone(photo ? photo.recipe : this.like);
       Object.assign(next.restyle, values);
-      if (style) next.model = refOf(style);
+      if (style) {
+        next.model = refOf(style);
+        next.restyle.styles = style.style ? [{ name: style.style, weight: 1 }] : [];
+      }
       if (photo) {
         if (isDone) this.record(photo, next);
         else photo.from ||= clone(photo.recipe);

@@ -6,8 +6,19 @@
   /** A style in words: what it makes of what. */
   const wordsOf = (style) => style.direction || (/ to /.test(style.summary) ? style.summary : style.title);
 
+  /** One entry for each style that can be chosen: a book of painting styles has many, any other translator is one. */
+  const expand = (models) => models.flatMap((model) => (model.styles?.length > 1
+    ? model.styles.map((style) => ({ ...model, style, key: `${model.name}/${style}`, title: style, direction: style.replaceAll("-", " ") }))
+    : [{ ...model, style: "", key: model.name }]));
+
+  /** Which entry a recipe means; null when it is not installed. A book without a wish paints in its first style. */
+  const entryOf = (entries, { model, restyle }) => {
+    const own = entries.filter((entry) => entry.name === model.name);
+    return own.find((entry) => entry.style === (restyle?.styles?.[0]?.name || "")) || own[0] || null;
+  };
+
   class StylePicker {
-    /** fetch(name): the picture of a tile, {url}, or null when it was refused; onChoose(style). */
+    /** fetch(style): the picture of a tile, {url}, or null when it was refused; onChoose(style). */
     constructor({ fetch, onChoose }) {
       Object.assign(this, { fetch, onChoose, styles: [], urls: new Map(), isFetching: false });
       this.tiles = h("div", { class: "studio-styles", role: "radiogroup", "aria-label": "Style" });
@@ -23,8 +34,8 @@
     draw(styles) {
       this.styles = styles;
       this.tiles.replaceChildren(...styles.map((style) => {
-        const url = this.urls.get(style.sha256 || style.name);
-        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.name, title: style.name, onclick: () => this.onChoose(style) },
+        const url = this.urls.get(style.key);
+        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.key, title: style.key, onclick: () => this.onChoose(style) },
           h("img", { alt: "", src: url || null, hidden: !url }), h("span", { text: wordsOf(style) }));
       }));
       this.none.hidden = styles.length > 0;
@@ -36,24 +47,23 @@
       if (this.isFetching || tabs.current() !== "restyle") return;
       this.isFetching = true;
       for (const style of this.styles) {
-        const id = style.sha256 || style.name;
-        if (this.urls.has(id)) continue;
-        const answer = await this.fetch(style.name);
-        this.urls.set(id, answer?.url || "");
-        const image = this.tiles.querySelector(`[data-name="${CSS.escape(style.name)}"] img`);
+        if (this.urls.has(style.key)) continue;
+        const answer = await this.fetch(style);
+        this.urls.set(style.key, answer?.url || "");
+        const image = this.tiles.querySelector(`[data-name="${CSS.escape(style.key)}"] img`);
         if (image && answer) Object.assign(image, { src: answer.url, hidden: false });
       }
       this.isFetching = false;
     }
 
-    mark(name) {
+    mark(recipe) {
+      const style = entryOf(this.styles, recipe);
       const all = [...this.tiles.children];
-      const chosen = all.find((tile) => tile.dataset.name === name);
+      const chosen = all.find((tile) => tile.dataset.name === style?.key);
       for (const tile of all) {
         tile.setAttribute("aria-checked", String(tile === chosen));
         tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
       }
-      const style = this.styles.find((entry) => entry.name === name);
       const words = () => (wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
       this.direction.textContent = style ? words() : this.styles.length ? "Choose a style." : "";
       this.direction.title = this.direction.textContent;
@@ -69,5 +79,5 @@
     }
   }
 
-  Object.assign(window.studio, { StylePicker, styleWords: wordsOf });
+  Object.assign(window.studio, { StylePicker, styleWords: wordsOf, styleEntries: expand });
 })();

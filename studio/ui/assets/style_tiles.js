@@ -4,19 +4,19 @@
   const { h } = window.studio;
 
   class StyleTiles {
-    /** fetch(name) -> {url} of a tile's picture; onChoose(name). */
+    /** fetch(entry) -> {url} of a tile's picture; onChoose(key). */
     constructor({ label, fetch, onChoose }) {
-      Object.assign(this, { fetch, onChoose, urls: new Map(), names: [] });
+      Object.assign(this, { fetch, onChoose, urls: new Map(), entries: new Map() });
       this.element = h("div", { class: "studio-styles", role: "radiogroup", "aria-label": label });
       this.element.addEventListener("keydown", (event) => this.step(event));
     }
 
-    /** Show these models (of studio.session.models) and mark the chosen one. */
-    draw(models, chosen) {
-      this.names = models.map((entry) => entry.name);
-      this.element.replaceChildren(...models.map((entry) => {
-        const words = / to /.test(entry.summary) ? entry.summary : entry.title;
-        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": entry.name, title: entry.name, onclick: () => this.choose(entry.name) }, h("img", { alt: "", hidden: true }), h("span", { text: words }));
+    /** Show these entries (see styleEntries) and mark the chosen one. */
+    draw(entries, chosen) {
+      this.entries = new Map(entries.map((entry) => [entry.key, entry]));
+      this.element.replaceChildren(...entries.map((entry) => {
+        const words = window.studio.styleWords(entry);
+        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": entry.key, title: entry.key, onclick: () => this.choose(entry.key) }, h("img", { alt: "", hidden: true }), h("span", { text: words }));
       }));
       this.mark(chosen);
       this.fill();
@@ -38,9 +38,10 @@
 
     step(event) {
       const way = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!way || !this.names.length) return;
+      const keys = [...this.entries.keys()];
+      if (!way || !keys.length) return;
       event.preventDefault();
-      this.choose(this.names[(this.names.indexOf(this.chosen) + way + this.names.length) % this.names.length]);
+      this.choose(keys[(keys.indexOf(this.chosen) + way + keys.length) % keys.length]);
       this.element.querySelector('[aria-checked="true"]').focus();
     }
 
@@ -48,7 +49,7 @@
       for (const tile of [...this.element.children]) {
         const { name } = tile.dataset;
         if (!this.urls.has(name)) {
-          const answer = await this.fetch(name).catch(() => null);
+          const answer = await this.fetch(this.entries.get(name)).catch(() => null);
           if (answer?.url) this.urls.set(name, answer.url);
         }
         if (this.urls.has(name)) Object.assign(tile.querySelector("img"), { src: this.urls.get(name), hidden: false });

@@ -1,4 +1,4 @@
-const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, LiveBar, remembered, Walker, StyleTiles, liveViews } = window.studio;
+const { h, on, emit, call, guarded, Refused, controls, session, recipe, model, status, tabs, decode, clone, Stage, Plane, holdButton, Camera, CameraError, LiveLoop, LiveBar, remembered, Walker, StyleTiles, styleEntries, liveViews } = window.studio;
 const root = element.querySelector(".studio-widget");
 const { state, keep } = remembered("studio.camera", { style: "", side: 256, shape: "square", isMirrored: true, strength: 1, keep: false, speed: 0.4, isWalking: true, psi: 0.7 });
 const walker = new Walker();
@@ -13,7 +13,7 @@ const rate = h("output", { class: "studio-live-rate", "aria-live": "off" });
 stage.element.querySelector(".studio-waiting").append(rate);
 const problem = h("p", { class: "studio-problem", role: "alert", hidden: true });
 const isCamera = () => liveViews.current !== "walk";
-const style = () => styles.find((entry) => entry.name === state.style);
+const style = () => styles.find((entry) => entry.key === state.style);
 
 /** What to do first, with the one button that does it. */
 function fillEmpty() {
@@ -31,8 +31,8 @@ function fillEmpty() {
 
 const wishes = () => ({
   version: session.defaults.version,
-  model: { name: state.style, sha256: style()?.sha256 || "" },
-  restyle: { strength: state.strength, keep_colors: state.keep },
+  model: { name: style()?.name || "", sha256: style()?.sha256 || "" },
+  restyle: { strength: state.strength, keep_colors: state.keep, styles: style()?.style ? [{ name: style().style }] : [] },
   precision: "auto",
 });
 
@@ -164,7 +164,7 @@ function showState() {
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------------
 const modeChoice = liveViews.choice();
-const tiles = new StyleTiles({ label: "Style of the camera", fetch: (wanted) => call(server, "tile", { name: wanted }), onChoose: (wanted) => keep({ style: wanted }) });
+const tiles = new StyleTiles({ label: "Style of the camera", fetch: ({ name, style: own }) => call(server, "tile", { name, style: own }), onChoose: (wanted) => keep({ style: wanted }) });
 const noStyles = h("p", { class: "studio-quiet", text: "None is installed yet." });
 const deviceBox = h("select", { class: "studio-text", "aria-label": "Camera", onchange: async () => { keep({ device: deviceBox.value }); if (camera.isOpen) { stop(); await begin(); } } });
 const deviceField = h("label", { class: "studio-field", hidden: true }, h("span", { text: "Camera" }), deviceBox);
@@ -210,9 +210,9 @@ function fillControls() {
 }
 
 function drawStyles(models) {
-  styles = models.filter((entry) => entry.kind === "translator");
+  styles = styleEntries(models.filter((entry) => entry.kind === "translator"));
   noStyles.hidden = styles.length > 0;
-  if (styles.length && !style()) keep({ style: styles[0].name });
+  if (styles.length && !style()) keep({ style: styles[0].key });
   tiles.draw(styles, state.style);
   fillEmpty();
   showState();

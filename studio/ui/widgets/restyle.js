@@ -1,6 +1,6 @@
 /* The Restyle tab: photos and films, their pictures, and the controls of the right column. It brings the desk (what is wished), the
  * developer (how pictures come about) and the controls together; what each of them does is told in assets/restyle_*.js. */
-const { h, on, emit, call, guarded, Refused, controls, session, status, drops, tabs, clone, Viewer, restyleWishes, PhotoDesk, Developer, PhotoArrivals, RestyleActions, PhotoRow, Notice, FilmDesk, StylePicker, styleWords, Keeper } = window.studio;
+const { h, on, emit, call, guarded, Refused, controls, session, status, drops, tabs, clone, Viewer, restyleWishes, PhotoDesk, Developer, PhotoArrivals, RestyleActions, PhotoRow, Notice, FilmDesk, StylePicker, styleWords, styleEntries, Keeper } = window.studio;
 const root = element.querySelector(".studio-widget");
 const desk = new PhotoDesk();
 let isReady;
@@ -109,14 +109,14 @@ const arrivals = new PhotoArrivals({ server, desk, row, notice, ready, attempt, 
 // ---- controls ---------------------------------------------------------------------------------------------------------------
 const picker = new StylePicker({
   onChoose: (style) => wish({}, { style }),
-  fetch: (name) => call(server, "tile", { name }).catch((error) => {
+  fetch: ({ name, style }) => call(server, "tile", { name, style }).catch((error) => {
     if (!(error instanceof Refused)) throw error;
     return null;
   }),
 });
 
 function drawStyles(models) {
-  desk.know(models.filter((entry) => entry.kind === "translator"));
+  desk.know(styleEntries(models.filter((entry) => entry.kind === "translator")));
   picker.draw(desk.styles);
   fillEmpty();
   follow();
@@ -126,7 +126,7 @@ let wishes = null;
 /** The controls know their ranges and help only when the session is there. */
 function fillAmount() {
   film.fill(session.bounds);
-  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => desk.styles, words: styleWords });
+  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => desk.styles.filter((style, place, all) => all.findIndex((other) => other.name === style.name) === place), words: styleWords });
   amount.append(...wishes.amount, h("div", {}, forAll));
   more.append(...wishes.more);
   where.append(...wishes.where);
@@ -177,7 +177,7 @@ function follow() {
   }
   if (!recipe || !wishes) return;
   wishes.set(recipe, photo, { hasBatchNorm: !!photo && !!developer.batchNorm[recipe.model.name] });
-  picker.mark(recipe.model.name);
+  picker.mark(recipe);
 }
 
 // ---- put together -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""A book of painting styles in a real browser: a tile for each style, kept in the saved picture, undone and brought back."""
+
+import numpy as np
+import pytest
+import torch
+from real_studio import real_context
+
+from studio.checkpoints import ModelCard, save
+from studio.gallery import Gallery
+from studio.media import read_image, write_image
+from studio.models.common import build
+
+WAIT = 60_000
+FULL = ".studio-viewer[data-quality=full]"
+STYLES = ("warm", "cold-light", "green")
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory, serve):
+    """A studio with two translators and a book of three styles, which differ in colour."""
+    ctx = real_context(tmp_path_factory.mktemp("styles"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        book = build("style-transfer", {"n_styles": 3, "width": 8, "n_blocks": 1}).eval()
+    book.expand[-1].beta.data[:] = torch.tensor([[2.0, 0.0, -2.0], [-2.0, 0.0, 2.0], [-2.0, 2.0, -2.0]])
+    ctx.settings.models.mkdir(parents=True, exist_ok=True)
+    save(book, ctx.settings.models / "book.safetensors", ModelCard(family=book.family, classes=STYLES))
+    return serve(ctx)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    image = np.random.default_rng(3).integers(0, 256, (48, 72, 3), dtype=np.uint8)
+    return write_image(tmp_path / "lake.png", image).path
+
+
+def tile(person, name):
+    return person.page.locator(f"#studio-restyle .studio-style[data-name='book/{name}']")
+
+
+def settled(person):
+    person.page.wait_for_function("!document.querySelector('.studio-photo[data-busy]')", timeout=WAIT)
+    person.page.wait_for_selector(FULL, timeout=WAIT)
+
+
+SHOWN = "[...document.querySelectorAll('#studio-restyle .studio-plate img')].at(-1).src"
+
+
+def choose(person, act):
+    """Do something that changes the style, and wait for its picture."""
+    before = person.page.evaluate(SHOWN)
+    act()
+    person.page.wait_for_function(f"(before) => {SHOWN} !== before", arg=before, timeout=WAIT)
+    settled(person)
+
+
+def is_chosen(person, name):
+    person.page.wait_for_selector(f"#studio-restyle .studio-style[data-name='book/{name}'][aria-checked=true]", timeout=WAIT)
+    return person.page.locator("#studio-restyle .studio-style[aria-checked=true]").count() == 1
+
+
+def test_every_style_has_a_tile_paints_and_is_kept_in_the_saved_picture(studio, visit, photo):
+    person = visit()
+    person.drop(photo)
+    settled(person)
+    assert person.page.locator("#studio-restyle .studio-style").count() == 2 + len(STYLES)
+    assert tile(person, "cold-light").inner_text() == "cold light"
+    choose(person, tile(person, "cold-light").click)
+    assert is_chosen(person, "cold-light")
+    choose(person, tile(person, "green").click)
+    assert is_chosen(person, "green")
+    person.page.locator(".studio-photo .picture").first.focus()
+    choose(person, lambda: person.page.keyboard.press("z"))
+    assert is_chosen(person, "cold-light")
+    person.page.get_by_role("button", name="Save", exact=True).click()
+    person.page.wait_for_function("document.getElementById('studio-status').textContent.includes('Saved')", timeout=WAIT)
+    saved = Gallery(studio.ctx.settings.pictures).items()[0].path
+    picture = read_image(saved)
+    assert [style.name for style in picture.recipe.restyle.styles] == ["cold-light"]
+    assert picture.image[..., 2].mean() > picture.image[..., 0].mean() + 50, "it is the cold one"
+    person.page.reload()
+    person.page.wait_for_selector(FULL, timeout=WAIT)
+    assert is_chosen(person, "cold-light")
+    choose(person, tile(person, "warm").click)
+    person.drop(saved)
+    person.page.wait_for_function("document.getElementById('studio-status').textContent.includes('as it was')", timeout=WAIT)
+    assert is_chosen(person, "cold-light")
+
+
+def test_tiles_show_one_picture_each_in_its_own_style(studio, visit):
+    person = visit()
+    person.page.get_by_role("tab", name="Restyle").click()
+    person.page.wait_for_function(
+        "[...document.querySelectorAll('#studio-restyle .studio-style img')].every((image) => image.src && image.complete)", timeout=WAIT
+    )
+    sources = person.page.evaluate("[...document.querySelectorAll('#studio-restyle .studio-style img')].map((image) => image.src)")
+    assert len(set(sources)) == 2 + len(STYLES)
