@@ -64,9 +64,19 @@
         tile.setAttribute("aria-checked", String(tile === chosen));
         tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
       }
-      const words = () => (wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
+      this.reveal(chosen);
+      const words = () => (style.style ? `${wordsOf(style)}, of ${style.name}` : wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
       this.direction.textContent = style ? words() : this.styles.length ? "Choose a style." : "";
       this.direction.title = this.direction.textContent;
+    }
+
+    /** Scroll the list, not the page, so far that a tile is seen. */
+    reveal(tile) {
+      if (!tile || tile === this.shown) return;
+      this.shown = tile;
+      const [list, box] = [this.tiles.getBoundingClientRect(), tile.getBoundingClientRect()];
+      if (box.top < list.top || box.bottom > list.bottom) this.tiles.scrollTop += box.top - list.top - 4;
+      if (box.left < list.left || box.right > list.right) this.tiles.scrollLeft += box.left - list.left - 4;
     }
 
     step(event) {
