@@ -128,3 +128,11 @@ def test_samples_of_one_picture_per_class_have_no_diversity_within_a_class(tmp_p
     stuck = evaluation.evaluate(G, pictures, n=24)
     assert free["diversity_within"] > stuck["diversity_within"] == pytest.approx(0, abs=1e-3)
     assert stuck["diversity_least"] <= stuck["diversity_within"]
+    assert free["likeness"] < 1 and free["likeness_of_real"] < 1
+
+
+def test_copies_of_training_pictures_are_as_like_as_can_be(data: Path) -> None:
+    resolved = presets.resolve(Settings("stylegan2", (str(data / "fruit"),), resolution=32, kimg=0.004))
+    pictures = presets.load_pictures(resolved, resolved.data)
+    found = evaluation._likeness(pictures.batch(range(10)), pictures)
+    assert found["likeness"] == pytest.approx(1, abs=1e-4) and found["likeness_of_real"] < 0.999
