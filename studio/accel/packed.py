@@ -6,11 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studio.accel.runtime import has_bfloat16_units
+
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Say whether the CPU library lays out weights of this type here: bfloat16 it refuses on processors that have AVX2 only."""
-    is_there = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-    return is_there and (dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    """Say whether the CPU library lays out weights of this type here: bfloat16 only where it also calculates in it."""
+    if dtype == torch.bfloat16:
+        return has_bfloat16_units()
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class PackedConv:

@@ -56,10 +56,16 @@ def tune_allocator() -> bool:
     return all(mallopt(*option) == 1 for option in (no_mmap, no_trim, one_arena, top_pad))
 
 
+def has_bfloat16_units() -> bool:
+    """Say whether the CPU library calculates in bfloat16 on this processor; on one that has AVX2 only it refuses to."""
+    is_there = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return is_there and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 @functools.cache
 def bfloat16_wins() -> bool:
     """Say whether convolutions in bfloat16 are clearly faster than in float32 on this CPU (timed once, about 20 ms)."""
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not has_bfloat16_units():
         return False
     seconds = {torch.float32: math.inf, torch.bfloat16: math.inf}
     with torch.inference_mode():

@@ -91,5 +91,8 @@ def mean_statistics(network: EfficientNetLite0, batches: Sequence[Tensor]) -> St
 
 
 def shared(found: Statistics, share: Callable[[Tensor], Tensor]) -> Statistics:
-    """Return statistics averaged over a team, with gradients."""
-    return [(share(means), share(covariances)) for means, covariances in found]
+    """Return statistics averaged over a team, with gradients; ``share`` is called once, as every message between processes takes time."""
+    moments = [moment for layer in found for moment in layer]
+    averaged = torch.split(share(torch.cat([moment.flatten() for moment in moments])), [moment.numel() for moment in moments])
+    shaped = [part.view_as(moment) for part, moment in zip(averaged, moments, strict=True)]
+    return list(zip(shaped[::2], shaped[1::2], strict=True))

@@ -12,16 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studio import checkpoints
-from studio.errors import TrainingError
 from studio.features.weights import load_features
 from studio.models import common, gan_layers
 from studio.models.projected import ProjectedPatches
 from studio.models.translator_layers import init_weights
-from studio.training import augment, feature_terms, losses, presets, start
+from studio.training import augment, feature_terms, losses, presets, translator_start
 from studio.training.data import Pictures
 from studio.training.fast_norm import speed_up_norms
-from studio.training.growth import read_start
 from studio.training.measures import Measures
 from studio.training.random_crops import middle_squares, random_crops
 from studio.training.settings import Settings
@@ -78,28 +75,6 @@ class ImagePool:
         return torch.cat(result)
 
 
-def _start_tensors(start_from: str) -> dict[str, Tensor]:
-    """Read the state of a run, or a translator's model file as if a run had made it: its first direction, by both names.
-
-    Raises:
-        TrainingError: The model makes pictures from nothing.
-        StudioError: The file cannot be opened, or no model has that name.
-    """
-    path = start.find_model(start_from)
-    if path is None:
-        return read_start(start_from)
-    network = checkpoints.load(path)
-    if not isinstance(network, common.Translator):
-        raise TrainingError(f"start_from={start_from!r}: that model makes pictures from nothing. Start a translator from a translator.")
-    return {**flatten_network("forward", network), **flatten_network("average_forward", network)}
-
-
-def _is_another_judge(name: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
-    """Tell whether a state's discriminator is of another kind, so that this run's starts afresh."""
-    kept = {key.partition("/")[2] for key in tensors if key.startswith(f"{name}/")}
-    return name.startswith("judge") and kept != network.state_dict().keys()
-
-
 class TranslatorTrainer:
     """The networks, optimisers and step of a translator family; see :class:`studio.training.trainer.Trainer`.
 
@@ -144,23 +119,10 @@ class TranslatorTrainer:
         Raises:
             TrainingError: There is no such run or model, it has none of these networks, or they are of another size.
         """
-        wanted = self.settings.start_from
-        if not wanted:
+        if not self.settings.start_from:
             return
-        tensors = _start_tensors(wanted)
-        places: dict[str, nn.Module] = {**self.networks, **{f"average_{name}": network for name, network in self.averages.items()}}
-        shared = {name: network for name, network in places.items() if any(key.startswith(f"{name}/") for key in tensors)}
-        if not shared:
-            raise TrainingError(f"start_from={wanted!r}: that run trained no translator. Give the folder of one that did.")
-        try:
-            for name, network in shared.items():
-                if not _is_another_judge(name, network, tensors):
-                    restore_network(name, network, tensors)
-        except RuntimeError as error:
-            raise TrainingError(
-                f"start_from={wanted!r}: its networks are of another size or kind. Use the ngf, ndf, n_blocks, network and antialias "
-                "that it was trained with."
-            ) from error
+        averages = {f"average_{name}": network for name, network in self.averages.items()}
+        translator_start.take_over(self.settings.start_from, {**self.networks, **averages})
 
     def build(self, description: tuple[str, common.Config], init: str = "normal") -> nn.Module:
         """Build a network with fresh weights: N(0, 0.02) and zero biases, as published, or ``xavier``; call it under a seed."""

@@ -106,6 +106,8 @@ def _check(settings: Settings) -> None:
         raise TrainingError("discriminator='projected' judges pictures, but styles are learnt from statistics alone. Leave it out.")
     if settings.discriminator and settings.family == "pix2pix":
         raise TrainingError("discriminator='projected' judges single pictures, but pix2pix judges pairs. Leave it out.")
+    if settings.family == "pix2pix" and (settings.lambda_content or settings.lambda_style):
+        raise TrainingError("lambda_content and lambda_style are for pictures without partners; pix2pix has lambda_l1. Leave them out.")
     if settings.augment == "ada":
         raise TrainingError("augment='ada' adapts to what a picture generator does. Use diff, fixed or none for a translator.")
     if not 1 <= settings.zoom <= 4:

@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -6,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from studio.accel import runtime, simd
+from studio.accel import packed, runtime, simd
 
 
 @runtime.row_kernel()
@@ -55,9 +56,27 @@ def test_kernels_are_compiled_and_loaded_under_numbas_own_lock():
         assert global_compiler_lock.is_locked()
 
 
-PLAIN_PROCESSOR = """
+@pytest.mark.parametrize("has_units", [True, False])
+def test_bfloat16_wins_only_where_the_processor_has_units_for_it_however_quick_it_looks(has_units, monkeypatch):
+    monkeypatch.setattr(runtime, "has_bfloat16_units", lambda: has_units)
+    monkeypatch.setattr(runtime, "_timed", lambda work: 1.0 if work.args[0].dtype == torch.bfloat16 else 9.0)
+    assert runtime.bfloat16_wins.__wrapped__() == has_units
+
+
+def test_without_bfloat16_units_weights_in_bfloat16_stay_unpacked_and_convolve_all_the_same(monkeypatch):
+    monkeypatch.setattr(packed, "has_bfloat16_units", lambda: False)
+    x, weight = torch.randn(1, 32, 9, 9), torch.randn(8, 32, 3, 3)
+    conv = packed.PackedConv(weight, None, torch.bfloat16, padding=1)
+    got = conv(x.bfloat16().contiguous(memory_format=torch.channels_last))
+    assert not conv.is_packed
+    assert torch.allclose(got.float(), torch.conv2d(x, weight, padding=1), atol=0.5)
+
+
+AVX2_ONLY = """
 import torch
+from studio.accel import runtime
 from studio.accel.packed import PackedConv
+print(runtime.has_bfloat16_units(), runtime.bfloat16_wins())
 x, weight = torch.randn(1, 32, 9, 9), torch.randn(8, 32, 3, 3)
 for dtype in (torch.float32, torch.bfloat16):
     img = x.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -67,8 +86,8 @@ for dtype in (torch.float32, torch.bfloat16):
 """
 
 
-def test_a_processor_with_avx2_only_convolves_in_bfloat16_without_packed_weights() -> None:
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="only an x86 processor can be told to have AVX2 only")
+def test_a_processor_with_avx2_only_packs_float32_alone_and_never_prefers_bfloat16() -> None:
     old = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    said = subprocess.run([sys.executable, "-c", PLAIN_PROCESSOR], env=old, capture_output=True, text=True, timeout=120, check=False)
-    lines = said.stdout.splitlines()
-    assert len(lines) == 2 and all(line.endswith("True") for line in lines), said
+    said = subprocess.run([sys.executable, "-c", AVX2_ONLY], env=old, capture_output=True, text=True, timeout=120, check=False)
+    assert said.stdout.splitlines() == ["False False", "torch.float32 True True", "torch.bfloat16 False True"], said

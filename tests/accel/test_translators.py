@@ -115,6 +115,14 @@ def test_every_candidate_is_a_stand_in_for_the_network(net, precision):
         assert compare.psnr(out, net(img)) > (100 if precision == "exact" else 35)
 
 
+@pytest.mark.parametrize("net", [ResnetTranslator(ngf=16, n_blocks=2), UnetTranslator(ngf=8, n_downs=4)])
+def test_without_bfloat16_units_the_automatic_path_is_exact(net, monkeypatch):
+    monkeypatch.setattr("studio.accel.translators.bfloat16_wins", lambda: False)
+    net, img = lively(net), picture(1, 3, 32, 32)
+    (path,) = candidates(net, "auto", torch.device("cpu"))
+    assert compare.relative_error(path.build()(img), net(img)) < compare.EXACT_ERROR
+
+
 def test_the_half_precision_copy_looks_like_the_network_and_follows_norm_mode():
     net = lively(ResnetTranslator(ngf=16, n_blocks=1, norm="batch"))
     call, img = halved(net, torch.bfloat16), picture(1, 3, 32, 32)

@@ -64,6 +64,19 @@ def test_statistics_of_several_batches_are_those_of_all_pictures(network: Effici
     assert torch.equal(known[0][0], together[0][0])
 
 
+def test_a_team_shares_statistics_in_one_message_and_each_keeps_its_place(network: EfficientNetLite0, photos: torch.Tensor) -> None:
+    found, calls = feature_terms.statistics(network, photos[:1]), []
+
+    def doubled(moments: torch.Tensor) -> torch.Tensor:
+        calls.append(moments)
+        return 2 * moments
+
+    shared = feature_terms.shared(found, doubled)
+    assert len(calls) == 1
+    for (means, covariances), (twice, twice_covariances) in zip(found, shared, strict=True):
+        assert torch.equal(2 * means, twice) and torch.equal(2 * covariances, twice_covariances)
+
+
 def test_both_terms_lead_back_to_the_picture(network: EfficientNetLite0, photos: torch.Tensor) -> None:
     img = (photos * 0.5).requires_grad_(True)
     wanted = feature_terms.mean_statistics(network, [photos.flip(2)])

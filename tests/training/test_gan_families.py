@@ -217,7 +217,7 @@ def test_an_unknown_discriminator_is_refused(make: Make) -> None:
 
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_every_family_learns_from_pretrained_features_and_resumes_bit_for_bit(make: Make, family: str) -> None:
-    size = {"resolution": 32, "discriminator": "projected", "kimg": 0.012, "img_channels": 4 if family == "dcgan" else 3}
+    size = {"resolution": 32, "discriminator": "projected", "kimg": 0.008, "img_channels": 4 if family == "dcgan" else 3}
     whole, parts = make(family, "whole", **size), make(family, "parts", **size)
     expected = run(whole)
     assert_learned(whole, expected)

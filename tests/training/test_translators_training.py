@@ -20,6 +20,7 @@ from studio.training.data import Pictures, Report
 from studio.training.random_crops import random_crops
 from studio.training.settings import Settings
 from studio.training.trainer import Clock, StepRandom, fresh_weights
+from studio.training.translation import TranslatorTrainer
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,34 @@ def test_a_run_goes_on_from_the_networks_of_another(tmp_path: Path) -> None:
     assert third.state()[0]["forward/model.1.weight"].allclose(before["average_forward/model.1.weight"], atol=1e-3)
 
 
+@pytest.mark.parametrize("family", ["cut", "cyclegan"])
+def test_pretrained_features_are_looked_through_but_never_trained_or_kept(family: str, tmp_path: Path) -> None:
+    trainer = presets.build_trainer(presets.resolve(settings_for(f"{family} projected", tmp_path)))
+    assert isinstance(trainer, TranslatorTrainer)
+    assert trainer.features is not None
+    before = {name: value.clone() for name, value in trainer.features.state_dict().items()}
+    values = trainer.step(StepRandom(0, 0, 0), Clock(0, 0, 0.0))
+    assert values["content"] > 0 and values["style"] > 0
+    assert all(torch.equal(before[name], value) for name, value in trainer.features.state_dict().items())
+    frozen = {id(parameter) for parameter in trainer.features.parameters()}
+    stepped = [p for optimizer in trainer.optimizers.values() for group in optimizer.param_groups for p in group["params"]]
+    assert not frozen & {id(parameter) for parameter in stepped}
+    addresses = {value.data_ptr() for value in trainer.features.state_dict().values()}
+    assert not addresses & {value.data_ptr() for value in trainer.state()[0].values()}
+
+
+def test_a_translator_goes_on_with_a_judge_of_another_kind_which_starts_afresh(tmp_path: Path) -> None:
+    plain = dataclasses.replace(settings_for("fastcut projected", tmp_path), discriminator=None, kimg=0.004)
+    list(loop.train(plain))
+    begun = dataclasses.replace(plain, discriminator="projected", start_from=plain.folder, folder=str(tmp_path / "second"))
+    trainer = presets.build_trainer(presets.resolve(begun))
+    fresh = {name: value.clone() for name, value in trainer.state()[0].items()}
+    trainer.begin()
+    before, after = newest(plain)[0], trainer.state()[0]
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith(("forward/", "average_forward/", "heads/")))
+    assert all(torch.equal(after[name], fresh[name]) for name in after if name.startswith("judge/"))
+
+
 @pytest.mark.parametrize(
     ("family", "change", "message"),
     [
@@ -137,6 +166,8 @@ def test_a_run_goes_on_from_the_networks_of_another(tmp_path: Path) -> None:
         ("pix2pix", {"direction": "left"}, "direction='left' is not known. Use one of: AtoB, BtoA"),
         ("pix2pix", {"network": "vit"}, "network='vit' is not known"),
         ("fastcut", {"augment": "ada"}, "augment='ada' adapts"),
+        ("cyclegan", {"discriminator": "residual"}, "discriminator='residual' is for picture generators"),
+        ("pix2pix", {"lambda_style": 1.0}, "lambda_content and lambda_style are for pictures without partners"),
     ],
 )
 def test_wrong_settings_are_refused_with_advice(family: str, change: dict[str, object], message: str) -> None:
