@@ -1,6 +1,6 @@
 """Lays the paintings of the book of styles out as the trainer wants them: one folder for each style.
 
-Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``styles.json`` names, ``inkwash`` as ``prepare_inkwash.py`` leaves
+Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``paintings.json`` names, ``inkwash`` as ``prepare_inkwash.py`` leaves
 it; a folder in the list means its first eight pictures.
 """
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    styles = json.loads(Path(__file__).with_name("styles.json").read_text("utf-8"))
+    styles = json.loads(Path(__file__).with_name("paintings.json").read_text("utf-8"))
     for style, sources in styles.items():
         folder = args.out / style
         folder.mkdir(parents=True, exist_ok=True)
