@@ -259,7 +259,8 @@ def test_a_book_of_styles_is_listed_and_paints_in_the_styles_that_are_asked_for(
     assert warm > both + 20 and both > cold + 20
     assert warmth() == warm, "without a wish it is the first one"
     assert "not in this book. It has: warm, cold" in studio("restyle", "book", photo, "--style", "hot", "--out", tmp_path, code=1).stderr
-    assert "is not understood" in studio("restyle", "book", photo, "--style", "warm:much", "--out", tmp_path, code=1).stderr
+    for wrong in ("warm:much", "warm:nan", "warm:-1", "warm,,cold"):
+        assert "is not understood" in studio("restyle", "book", photo, "--style", wrong, "--out", tmp_path, code=1).stderr
     assert "all styles are 0" in studio("restyle", "book", photo, "--style", "warm:0", "--out", tmp_path, code=1).stderr
     save_toy(paths.models_folder(), "painter", toy_translator())
     said = studio("restyle", "painter", photo, "--style", "warm", "--out", tmp_path, code=1).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -226,9 +227,12 @@ def _styles(text: str | None) -> tuple[StyleWeight, ...] | None:
     for part in text.split(","):
         name, _, weight = part.strip().partition(":")
         try:
-            found.append(StyleWeight(name, float(weight or 1)))
-        except ValueError as error:
-            raise RecipeError(f"--style {text!r} is not understood. Use names with weights, such as snow:0.5,venice:0.5.") from error
+            share = float(weight or 1)
+        except ValueError:
+            share = math.nan
+        if not name or not 0 <= share <= 1:
+            raise RecipeError(f"--style {text!r} is not understood. Use names with weights from 0 to 1, such as snow:0.5,venice:0.5.")
+        found.append(StyleWeight(name, share))
     return tuple(found)
 
 

@@ -172,7 +172,9 @@ def estimate_memory(net: Translator, height: int, width: int) -> int:
 
 def _bytes_per_pixel(family: str, config: dict[str, Any]) -> float:
     """Return what the widest moment of a network takes per pixel of its input (fitted to measured peaks, rounded up)."""
-    ngf = int(config.get("ngf") or config["width"])
+    if family == "style-transfer":
+        return 16.0 * int(config["width"])
+    ngf = int(config["ngf"])
     if family == "unet":
         return 10.0 * ngf
     is_plain = (config.get("downsample"), config.get("upsample")) == ("strided", "transposed")
