@@ -33,6 +33,7 @@ from studio.recipe import ModelRef, Recipe, Restyle
 from studio.render import Frame, Grid, draw, draw_sheet, opaque
 from studio.restyler import Work, cast, in_turns
 from studio.runners import Preparer, Way
+from studio.upscaling import chain_of, enlarger, upscale_to
 from studio.worker import Priority, Worker
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class Engine:
     """
 
     def __init__(
-        self, library: Any = None, *, device: str = "auto", precision: str = "auto", max_models: int = 3, compilers: bool = True
+        self, library: Any = None, *, device: str = "auto", precision: str = "auto", max_models: int = 5, compilers: bool = True
     ) -> None:
         runtime.tune_allocator()
         self.library = checkpoints.Library(paths.models_folder(), paths.pretrained_folder()) if library is None else library
@@ -144,7 +145,26 @@ class Engine:
         Raises:
             StudioError: The model is not there, or a value in the recipe does not suit it.
         """
-        return self._draw(self.generator(recipe.model), recipe, priority, None if recipe.precision == "exact" else recipe.precision)
+        loaded, precision = self.generator(recipe.model), None if recipe.precision == "exact" else recipe.precision
+        if not recipe.enlarge:
+            return self._draw(loaded, recipe, priority, precision)
+        image = self._draw(loaded, replace(recipe, size=None), priority, precision)
+        return self.enlarge(image, recipe, priority=priority)
+
+    def enlarge(self, image: ImageArray, recipe: Recipe, *, priority: Priority = Priority.SETTLE) -> ImageArray:
+        """Make a picture larger by a recipe's upscalers, up to its size, a tile in each turn.
+
+        Args:
+            image: ``uint8 [H, W, 3 or 4]``.
+            recipe: ``enlarge`` and ``size`` are read.
+            priority: Whose turns it takes.
+
+        Raises:
+            RecipeError: One of the models is no upscaler, or the result would be too large.
+            CheckpointError: One of them is not installed.
+        """
+        networks = chain_of(self, recipe.enlarge)
+        return upscale_to(networks, image, recipe.size, turn=lambda task: self.take_turn(task, "exact", priority))
 
     def restyle(
         self,
@@ -163,7 +183,7 @@ class Engine:
         A large photo takes many turns, between which previews are drawn.
 
         Args:
-            recipe: ``model``, ``restyle`` and ``precision`` are read.
+            recipe: ``model``, ``restyle``, ``enlarge`` (for large strokes) and ``precision`` are read.
             image: ``uint8 [H, W, 3]`` RGB.
             alpha: ``uint8 [H, W]`` opacity, which passes through.
             priority: Whose turn it takes.
@@ -188,6 +208,7 @@ class Engine:
             runner=lambda loaded: None if precision == "exact" else self.fastest.runner(loaded, precision),
             max_memory=max_memory,
             note=note,
+            enlarge=enlarger(chain_of(self, recipe.enlarge)),
         )
 
         def task() -> ImageArray:

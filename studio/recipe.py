@@ -176,7 +176,11 @@ class Restyle:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that makes one picture, or a film of them. ``size`` is the longest output side in pixels (None: the model's own)."""
+    """Everything that makes one picture, or a film of them.
+
+    ``size`` is the longest output side in pixels (None: the model's own, or what the upscalers of ``enlarge`` make of it). With
+    ``enlarge`` a picture that has to be larger than it was made is enlarged crisply; of a painted photo, larger strokes are.
+    """
 
     model: ModelRef = field(default_factory=ModelRef)
     latent: Latent = field(default_factory=Latent)
@@ -189,6 +193,7 @@ class Recipe:
     restyle: Restyle | None = None
     film: Film | None = None
     size: int | None = declare(None, "longest side in pixels", low=4, high=16384)
+    enlarge: tuple[ModelRef, ...] = declare((), "upscalers that make the picture larger, one after another", max_length=4)
     precision: str = declare("exact", "exact (fp32) or auto (the fast mode)", choices=("exact", "auto"))
     studio: str = declare("", "version of the studio that made it", max_length=40)
     version: int = declare(SCHEMA_VERSION, "version of this layout", low=1, high=10**6)

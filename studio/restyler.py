@@ -20,10 +20,11 @@ from torch import Tensor
 from studio.errors import MediaError, RecipeError
 from studio.media import ImageArray, read_image
 from studio.model_cache import Loaded, ModelCache
+from studio.models.common import Upscaler
 from studio.recipe import Recipe, Restyle, StyleShare, StyleWeight
 from studio.restyle.controls import finish, mix
 from studio.restyle.masks import pack_mask
-from studio.restyle.picture import CancelledError, translate
+from studio.restyle.picture import CancelledError, Enlarge, translate
 from studio.worker import Priority, Worker
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def cast(models: ModelCache, recipe: Recipe) -> Cast:
     for loaded in found.all:
         if not loaded.is_translator:
             raise RecipeError(f"{loaded.name} makes pictures from seeds and cannot restyle photos. Choose a translator.")
-        if loaded.network.family == "esrgan":
+        if isinstance(loaded.network, Upscaler):
             raise RecipeError(f"{loaded.name} enlarges pictures and cannot restyle photos. Choose a translator.")
     books = [loaded for loaded in found.all if hasattr(loaded.network, "style_weights")]
     if options.styles and not books:
@@ -111,6 +112,8 @@ class Work:
     runner: Callable[[Loaded], Any]
     max_memory: int | None = None
     note: Callable[[str], None] | None = None
+    enlarge: Enlarge | None = None
+    """What makes painted pictures with large strokes as large as the photo; None: smoothly."""
 
     def steps(self) -> Steps[ImageArray]:
         """Do the work; every step is one turn. Yields the share that is done, returns the finished picture."""
@@ -135,7 +138,14 @@ class Work:
         choose_styles(loaded, self.options)
         runner = self.runner(loaded)
         steps = translate(
-            loaded.network, image, alpha=self.alpha, options=self.options, max_memory=self.max_memory, forward=runner, note=self.note
+            loaded.network,
+            image,
+            alpha=self.alpha,
+            options=self.options,
+            max_memory=self.max_memory,
+            forward=runner,
+            note=self.note,
+            enlarge=self.enlarge,
         )
         while True:
             try:

@@ -1,6 +1,8 @@
 """What every test may ask for: the shared checkpoints, photos and sounds, when they are at hand."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,13 @@ def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STUDIO_HOME", str(home))
     monkeypatch.setenv("STUDIO_PICTURES", str(tmp_path / "pictures"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before() -> Iterator[None]:
+    """Undo what a test does to torch's number of threads: it is part of what a film in the making is known by."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    yield
+    if before and sys.modules["torch"].get_num_threads() != before:
+        sys.modules["torch"].set_num_threads(before)

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from toy_networks import ToyGenerator, ToyLibrary, ToyTranslator
+from upscalers import compact
 
 from studio import checkpoints
 from studio.accel import choose
@@ -15,9 +17,11 @@ from studio.accel.device import pick_device
 from studio.engine import Engine
 from studio.errors import CheckpointError, DeviceError, RecipeError
 from studio.fallback import CANNOT_GO_ON, attempt
+from studio.media import resize
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, Truncation
 from studio.render import draw, mix_recipes, to_image
 from studio.runners import Preparer, Runner
+from studio.upscaling import upscale
 from studio.worker import Priority, Worker
 
 
@@ -337,3 +341,35 @@ def test_an_accelerated_network_is_itself_but_for_its_speed(monkeypatch):
     assert net.state_dict().keys() == {f"network.{key}" for key in G.state_dict()}
     monkeypatch.setattr(choose, "fast_paths", lambda net, precision, device: [])
     assert choose.accelerate(G) is G
+
+
+@pytest.fixture
+def enlarging(library):
+    library.networks |= {"four": compact(scale=4), "twice": compact(scale=2)}
+    engine = Engine(library, device="cpu", max_models=4)
+    yield engine
+    engine.close()
+
+
+def test_a_picture_is_enlarged_by_the_upscalers_of_its_recipe_up_to_its_size(enlarging):
+    four, twice = ModelRef("four"), ModelRef("twice")
+    plain = enlarging.render(of("one"))
+    assert np.array_equal(enlarging.render(of("one", enlarge=(four,))), upscale(compact(scale=4), plain))
+    assert enlarging.render(of("three", enlarge=(four, twice))).shape == (128, 128, 4)
+    assert np.array_equal(enlarging.render(of("one", enlarge=(four, twice), size=16)), plain)
+    assert enlarging.render(of("one", enlarge=(four,), size=40)).shape == (40, 40, 3)
+    assert np.array_equal(enlarging.preview(of("one", enlarge=(four,))), plain), "a preview never waits"
+    with pytest.raises(RecipeError, match="is no upscaler"):
+        enlarging.render(of("one", enlarge=(ModelRef("one"),)))
+
+
+def test_large_strokes_of_a_photo_are_enlarged_by_the_upscalers_of_the_recipe(enlarging):
+    photo = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    soft = of("negative", restyle=Restyle(texture_scale=2.0))
+    crisp = replace(soft, enlarge=(ModelRef("twice"),))
+    small = enlarging.restyle(of("negative"), resize(photo, 32, 24))
+    made = enlarging.restyle(crisp, photo)
+    assert made.shape == photo.shape and np.abs(made.astype(int) - upscale(compact(scale=2), small)).mean() < 8
+    assert not np.array_equal(made, enlarging.restyle(soft, photo))
+    fine = replace(crisp, restyle=Restyle())
+    assert np.array_equal(enlarging.restyle(fine, photo), enlarging.restyle(of("negative"), photo))

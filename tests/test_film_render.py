@@ -21,12 +21,12 @@ from studio.errors import MediaError, RecipeError
 from studio.film_render import FilmRender, Look, find_sound, keep_sound, refer_to, render_frames
 from studio.film_render.pipeline import ahead, reading, storing
 from studio.film_render.store import DamagedFrameError, FrameStore, is_running, working_in
-from studio.film_render.upscaling import upscale
 from studio.media.lossless import pack_frame, unpack_frame
 from studio.media.mixing import mix_sounds
 from studio.media.sounds import read_sound
 from studio.recipe import Noise, Recipe
 from studio.recipe_film import Keyframe, Lane, SoundRef
+from studio.upscaling import upscale
 
 
 @pytest.fixture(scope="module")

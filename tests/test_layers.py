@@ -31,6 +31,7 @@ LAYERS = (
         "export",
         "film_render",
         "film_restyle",
+        "upscaling",
         "jobs",
     },
     {"cli", "ui", "__main__"},

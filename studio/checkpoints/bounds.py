@@ -46,6 +46,8 @@ INTEGERS: dict[str, tuple[int, int]] = {
     "img_channels_out": (1, 64),
     "ngf": (1, 512),
     "n_blocks": (0, MAX_LAYERS),
+    "n_convs": (0, MAX_LAYERS),
+    "scale": (1, 8),
     "n_downs": (0, 12),
     "n_styles": (1, 4096),
     "width": (1, 512),

@@ -42,6 +42,13 @@ RecipeFile = Annotated[
 NoRecipe = Annotated[bool, typer.Option("--no-recipe", help="Leave the recipe out of the files; the mark of origin stays.")]
 Format = Annotated[str, typer.Option("--format", help="png, jpg or webp.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")]
+Enlarge = Annotated[
+    int | None,
+    typer.Option("--enlarge", help="Enlarge crisply by the studio's own network: 2, 4 or 8 times; 1: not at all."),
+]
+Upscale = Annotated[
+    str | None, typer.Option("--upscale", help="Enlarge with another upscaler (Real-ESRGAN): an installed one, or its .pth file.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 MODEL_SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors")
 PRECISION_HELP = "exact (fp32, always the same) or auto (the fast mode)."
@@ -72,6 +79,24 @@ def open_model(engine: Engine, model: str | None, recipe: Recipe | None = None) 
     return engine.load(model)
 
 
+def enlarged(recipe: Recipe, engine: Engine, times: int | None, upscaler: str | None) -> Recipe:
+    """Return a recipe whose picture is made larger by the studio's own upscalers, or by a named one; None keeps what it says.
+
+    Raises:
+        RecipeError: Both were given, the number is not possible, or the model is no upscaler.
+        CheckpointError: There is no such model.
+    """
+    from studio.upscaling import own_chain
+
+    if times is None and upscaler is None:
+        return recipe
+    if times is not None and upscaler is not None:
+        raise RecipeError("--enlarge and --upscale were both given. Use one: the studio's own upscalers, or a model that you name.")
+    if upscaler is not None:
+        return replace(recipe, enlarge=(engine.load(open_upscaler(engine, upscaler)).ref,))
+    return replace(recipe, enlarge=() if times == 1 else own_chain(engine, times or 0))
+
+
 def begun(recipe: Recipe, loaded: Loaded) -> Recipe:
     """Return a recipe that comes from no file as a new one for a model begins: classes are truncated towards their own average."""
     return replace(recipe, truncation=Truncation.fresh(getattr(loaded.network, "c_dim", 0)))
@@ -88,7 +113,7 @@ def open_upscaler(engine: Engine, model: str | None, *, is_installed: bool = Fal
         return ""
     if is_installed and Path(model).is_file():
         raise RecipeError(f"The studio's list needs an installed upscaler. Bring it in first: studio import {model}")
-    from studio.film_render.upscaling import upscaler_of
+    from studio.upscaling import upscaler_of
 
     loaded = open_model(engine, model)
     upscaler_of(loaded)

@@ -52,9 +52,8 @@ def film(
         str | None, typer.Option("--encoder-preset", help="Effort of the encoder: ultrafast ... veryslow; av1 and vp9: 13 ... 0.")
     ] = None,
     chroma: Annotated[str | None, typer.Option("--chroma", help="420 plays everywhere, 444 keeps the edges of colours sharp.")] = None,
-    upscale: Annotated[
-        str | None, typer.Option("--upscale", help="Enlarge every frame with an ESRGAN upscaler: an installed one, or its .pth file.")
-    ] = None,
+    enlarge: common.Enlarge = None,
+    upscale: common.Upscale = None,
     loop: Annotated[bool | None, typer.Option("--loop/--no-loop", help="The end meets the beginning.", show_default=False)] = None,
     flash_limit: Annotated[
         bool | None, typer.Option("--flash-limit/--no-flash-limit", help="Damp more than three large flashes a second.", show_default=False)
@@ -82,6 +81,7 @@ def film(
     """
     engine = common.make_engine(device)
     recipes, models = building.sources(source, engine)
+    recipes = [common.enlarged(recipe, engine, enlarge, None) for recipe in recipes]
     wanted = None if seeds is None else values.parse_seeds(seeds)
     files = [(file, True) for file in audio or []] + [(file, False) for file in stem or []]
     sounds = building.sounds_of(files, start)

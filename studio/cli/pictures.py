@@ -47,9 +47,8 @@ def generate(
     translate: Annotated[str | None, typer.Option("--translate", help="StyleGAN3: move by picture widths, `0.1,-0.2`.")] = None,
     rotate: Annotated[float | None, typer.Option("--rotate", help="StyleGAN3: turn by degrees.")] = None,
     zoom: Annotated[float | None, typer.Option("--zoom", help="StyleGAN3: zoom, 1 is as trained.")] = None,
-    upscale: Annotated[
-        str | None, typer.Option("--upscale", help="Enlarge with an ESRGAN upscaler: an installed one, or its .pth file.")
-    ] = None,
+    enlarge: common.Enlarge = None,
+    upscale: common.Upscale = None,
     format: common.Format = "png",
     out: common.Out = Path("out"),
     recipe_file: common.RecipeFile = None,
@@ -71,6 +70,8 @@ def generate(
 
     * `studio generate pomona --seeds 0-7 --class grape --psi 0.5 --center average`
 
+    * `studio generate pomona --seeds 0-7 --enlarge 4`
+
     * `studio generate --recipe pomona-0042.png --psi 1`
     """
     suffix = common.suffix_of(format)
@@ -85,7 +86,7 @@ def generate(
         size=base.size if size is None else size,
     )
     engine = common.make_engine(device)
-    larger = common.open_upscaler(engine, upscale)
+    base = common.enlarged(base, engine, enlarge, upscale)
     loaded = common.open_model(engine, model, base)
     base = base if recipe_file else common.begun(base, loaded)
     pairs = _classes(classes, loaded, base)
@@ -97,7 +98,7 @@ def generate(
             engine.prepare(loaded.name)
         for done, (name, recipe) in enumerate(recipes.items(), 1):
             exact = values.checked(replace(recipe, precision=precision))
-            image = _enlarged(engine, _flat(engine, exact, suffix), larger)
+            image = _flat(engine, exact, suffix)
             common.save(out, f"{loaded.name}-{name}{suffix}", image, recipe=exact, include_recipe=not no_recipe)
             advance(done)
 
@@ -192,14 +193,6 @@ def _sources(seeds: str | None, pairs: Pairs, known: list[Latent], otherwise: st
 def _moved(old: Transform, translate: str | None, rotate: float | None, zoom: float | None) -> Transform:
     x, y = (old.translate_x, old.translate_y) if translate is None else values.parse_pair(translate, "translate")
     return Transform(x, y, old.rotate if rotate is None else rotate, old.scale if zoom is None else zoom)
-
-
-def _enlarged(engine: Engine, image: ImageArray, upscaler: str) -> ImageArray:
-    if not upscaler:
-        return image
-    from studio.film_render.upscaling import find_upscaler, upscale
-
-    return upscale(find_upscaler(engine, upscaler), image, turn=lambda task: engine.take_turn(task, "exact"))
 
 
 def _flat(engine: Engine, recipe: Recipe, suffix: str) -> ImageArray:

@@ -36,11 +36,12 @@ def restyle(
         str | None, typer.Option("--strength-space", help="Strength as a blend of colours (lab), or inside the network (features).")
     ] = None,
     texture_scale: Annotated[
-        float | None, typer.Option("--texture-scale", help="Size of the strokes: 1 is as trained, 2 twice as large.")
+        float | None, typer.Option("--texture-scale", "--brush", help="Size of the strokes: 1 is as trained, 2 twice as large.")
     ] = None,
     detail: Annotated[float | None, typer.Option("--detail", help="Fine detail of the photo under large strokes, 0 to 1.")] = None,
     keep_colors: Annotated[
-        bool | None, typer.Option("--keep-colors", "--keep-colour", help="Keep the photo's own colours.", show_default=False)
+        bool | None,
+        typer.Option("--keep-colors", "--keep-colour", "--keep-colours", help="Keep the photo's own colours.", show_default=False),
     ] = None,
     keep_luminance: Annotated[
         bool | None, typer.Option("--keep-light", help="Keep the photo's own light and shade.", show_default=False)
@@ -53,6 +54,9 @@ def restyle(
     then: Annotated[list[str] | None, typer.Option("--then", help="A translator that is applied to the result.")] = None,
     style: Annotated[
         str | None, typer.Option("--style", help="Of a book of painting styles: which, blended by weight: `snow`, `snow:0.5,venice:0.5`.")
+    ] = None,
+    crisp: Annotated[
+        bool | None, typer.Option("--crisp/--no-crisp", help="Enlarge large strokes crisply, not softly.", show_default=False)
     ] = None,
     norm: Annotated[str | None, typer.Option("--norm", help="Batch norm: published (as the published tool runs it) or eval.")] = None,
     flicker: Annotated[float | None, typer.Option("--flicker", help="How steady films are kept, 0 to 1; 0.8 if left out.")] = None,
@@ -117,7 +121,9 @@ def restyle(
     wishes = common.adjusted(wishes, mix=_shares(engine, mix), then=_chain(engine, then))
     sources = find_sources(paths, out, loaded.name)
     precision = precision or (base.precision if recipe_file else "auto" if _pixels(sources) >= MANY_PIXELS else "exact")
-    recipe = common.signed(Recipe(restyle=wishes, precision=precision), loaded)
+    recipe = common.signed(Recipe(restyle=wishes, precision=precision, enlarge=base.enlarge), loaded)
+    if crisp is not None:
+        recipe = common.enlarged(recipe, engine, 8 if crisp else 1, None)
     if precision == "auto":
         for ref in (recipe.model, *(share.model for share in wishes.mix), *wishes.then):
             engine.prepare(ref.name)

@@ -23,7 +23,8 @@ def train(
     family: Annotated[
         str,
         typer.Argument(
-            help="stylegan2 and others make pictures; cyclegan, cut, fastcut and pix2pix (from pairs) turn one kind into another."
+            help="stylegan2 and others make pictures; cyclegan, cut, fastcut and pix2pix (from pairs) turn one kind into another; "
+            "style paints, enlarge makes larger."
         ),
     ],
     data: Annotated[str, typer.Argument(help="A folder of pictures, or several with commas between; its sub-folders are classes.")],

@@ -8,6 +8,7 @@ are kept (``store``) or encoded (``export.py``).
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,6 @@ from studio.engine import Engine, default_engine
 from studio.errors import DeviceError, RecipeError
 from studio.film_render.look import MAX_CELLS, Look
 from studio.film_render.sounds import Given, hear_all
-from studio.film_render.upscaling import find_upscaler, upscale
 from studio.media import ImageArray, hash_bytes, hash_file
 from studio.media.views import apply_view
 from studio.model_cache import Loaded
@@ -30,6 +30,7 @@ from studio.recipe_film import Film
 from studio.render import Frame, synthesize, to_image
 from studio.runners import Way
 from studio.timeline import Timeline
+from studio.upscaling import chain_of, upscale_to
 from studio.worker import Priority
 
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class FilmRender:
             for recipe, loaded, found, name in zip(self.recipes, models, heard, names, strict=False)
         ]
         self._batch = max(cell.batch for cell in self._cells)
-        self._upscaler = find_upscaler(self.engine, self.look.upscaler) if self.look.upscaler else None
+        named = [self.engine.load(self.look.upscaler).ref] if self.look.upscaler else []
+        self._upscalers = chain_of(self.engine, (*named, *self.recipes[0].enlarge))
 
     @property
     def timelines(self) -> tuple[Timeline, ...]:
@@ -165,7 +167,7 @@ class FilmRender:
     def estimate_bytes(self) -> int:
         """Estimate the disk space that the frames take while the film is made."""
         pixels = sum(int(cell.loaded.network.img_resolution) ** 2 for cell in self._cells)
-        scale = self._upscaler.scale if self._upscaler is not None else 1
+        scale = math.prod(network.scale for network in self._upscalers)
         return round(self.count * pixels * scale**2 * 3)
 
     def _cell(self, recipe: Recipe, loaded: Loaded, heard: Sequence[Any], name: str) -> _Cell:
@@ -188,9 +190,9 @@ class FilmRender:
             for cell in self._cells
         ]
         images = [self.look.compose([apply_view(image, recipe.view) for image, recipe in row]) for row in zip(*columns, strict=True)]
-        if self._upscaler is None:
+        if not self._upscalers:
             return images
-        return [upscale(self._upscaler, image, turn=lambda task: self._lend(task, priority)) for image in images]
+        return [upscale_to(self._upscalers, image, None, turn=lambda task: self._lend(task, priority)) for image in images]
 
     def _turn(self, cell: _Cell, members: Sequence[int], priority: Priority) -> list[tuple[ImageArray, Recipe]]:
         if priority >= Priority.BATCH:

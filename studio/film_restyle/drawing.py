@@ -29,6 +29,7 @@ from studio.restyle.films import hold
 from studio.restyle.steadying import Pair, steady
 from studio.restyler import Cast, Work, cast, choose_styles
 from studio.runners import Way
+from studio.upscaling import chain_of, enlarger
 from studio.worker import Priority
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class FilmDrawing:
         self.models = cast(self.engine.models, recipe)
         self.notes: list[str] = []
         self._max_memory = max_memory
+        self._enlarge = enlarger(chain_of(self.engine, recipe.enlarge))
         self._device = str(self.engine.device)
         names = [*ways, *[""] * len(self.models.all)]
         found = [self.engine.way(loaded, recipe.precision, name) for loaded, name in zip(self.models.all, names, strict=False)]
@@ -138,7 +140,9 @@ class FilmDrawing:
         self, models: Cast, options: Restyle, calls: dict[int, Way], parts: tuple[ImageArray, ImageArray | None], priority: Priority
     ) -> ImageArray:
         image, alpha = parts
-        work = Work(models, options, image, alpha, lambda loaded: calls[id(loaded.network)], self._max_memory, self._note)
+        work = Work(
+            models, options, image, alpha, lambda loaded: calls[id(loaded.network)], self._max_memory, self._note, enlarge=self._enlarge
+        )
         return self._in_turns(work.translation(), priority)
 
     def _hold(self, index: int, priority: Priority) -> tuple[Cast, dict[int, Way]]:

@@ -6,7 +6,7 @@ This is *not* a base class: a network is a torch module that happens to have the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -39,6 +39,7 @@ FAMILIES = {
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),
     "esrgan": ("studio.models.rrdbnet", "RRDBNet"),
+    "compact": ("studio.models.compact", "CompactUpscaler"),
     "patchgan": ("studio.models.patchgan", "PatchDiscriminator"),
 }
 """Family name -> module and class."""
@@ -106,6 +107,40 @@ class Translator(Protocol):
 
     def __call__(self, img: Tensor) -> Tensor:
         """Translate ``img [n, 3, H, W]``, values in [-1, 1]."""
+        ...
+
+
+class Tiled(Protocol):
+    """Runs a stage of an upscaler over a map in pieces and puts the results together."""
+
+    def __call__(self, run: Callable[[Tensor], Tensor], x: Tensor, *, reach: int | None, factor: int = 1) -> Tensor:
+        """Return ``run(x)`` for a stage that gives ``factor`` times as many rows and columns.
+
+        ``run`` looks ``reach`` pixels around; None: it runs in one piece.
+        """
+        ...
+
+
+@runtime_checkable
+class Upscaler(Protocol):
+    """A network that enlarges pictures ``[n, 3, H, W]``, values in [0, 1], by a whole number."""
+
+    family: str
+    config: Config
+    scale: int
+    unshuffle: int
+    """Both sides of the input must be divisible by this."""
+
+    def __call__(self, img: Tensor) -> Tensor:
+        """Enlarge ``img`` to ``[n, 3, scale * H, scale * W]``, about [0, 1]."""
+        ...
+
+    def in_tiles(self, img: Tensor, tiled: Tiled) -> Tensor:
+        """Do the same piece by piece."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the weights, as every module does."""
         ...
 
 

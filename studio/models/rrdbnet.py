@@ -1,6 +1,6 @@
 """The network of ESRGAN and Real-ESRGAN: residual-in-residual dense blocks on the small picture, then nearest-neighbour steps up.
 
-It enlarges pictures by 1, 2, 4 or 8. Pictures of any size go through in tiles elsewhere (``film_render.upscaling``), which is why
+It enlarges pictures by 1, 2, 4 or 8. Pictures of any size go through in tiles elsewhere (``studio.upscaling``), which is why
 the stages can be called one by one.
 
 Reference:
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studio.models.common import Config
+from studio.models.common import Config, Tiled
 
 RESIDUAL = 0.2
 """By how much a block's result is scaled before it is added (residual scaling)."""
@@ -115,6 +115,14 @@ class RRDBNet(nn.Module):
         for block in self.body:
             deep = block(deep)
         return self.paint(first + self.conv_body(deep))
+
+    def in_tiles(self, img: Tensor, tiled: Tiled) -> Tensor:
+        """Do what :meth:`forward` does, stage by stage: no piece pays for the reach of the whole network."""
+        first = tiled(self.enter, img, reach=None)
+        deep = first
+        for block in self.body:
+            deep = tiled(block, deep, reach=ResidualInResidual.reach)
+        return tiled(self.paint, first + tiled(self.conv_body, deep, reach=None), reach=self.paint_reach, factor=2**self.ups)
 
     def enter(self, img: Tensor) -> Tensor:
         """Turn a picture into features ``[n, ngf, H / unshuffle, W / unshuffle]``."""

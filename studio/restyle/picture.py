@@ -37,6 +37,8 @@ from studio.restyle.plain import PlainParts
 log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
+Enlarge = Callable[[Image, int, int], Image]
+"""Makes a picture so many pixels wide and high."""
 T = TypeVar("T")
 Steps = Generator[float, None, T]
 """Yields the share that is done after each strip of work, and returns the result."""
@@ -122,6 +124,7 @@ def translate(
     forward: Forward | None = None,
     note: Callable[[str], None] | None = None,
     strip_pixels: int | None = None,
+    enlarge: Enlarge | None = None,
 ) -> Steps[Image]:
     """Run the network on a picture: the part of restyling that takes time, in full strength in Lab.
 
@@ -134,6 +137,7 @@ def translate(
         forward: What runs instead of ``net``.
         note: Told what was done otherwise than asked.
         strip_pixels: How much of the picture is worked on at a time where it is streamed; None: as the memory allows.
+        enlarge: What makes a picture with larger strokes as large as the photo; None: smoothly, with fine detail of the photo.
 
     Yields:
         The share that is done. Every step may be taken in another thread, and other work may be done between two.
@@ -164,6 +168,8 @@ def translate(
     small = F.interpolate(img, size=(height, width), mode="bicubic", antialias=True, align_corners=False).clamp_(-1, 1)
     seen = img_to_image(small)
     result = yield from _run(net, seen, forward, left, note, gain, strip_pixels)
+    if enlarge is not None and height < image.shape[0]:
+        return enlarge(result, image.shape[1], image.shape[0])
     return img_to_image(enlarge_with_detail(image_to_img(result), small, img, amount=options.detail))
 
 

@@ -29,12 +29,14 @@ FIXED_FIELDS = (
     "family", "data", "target", "film_rate", "resolution", "img_channels", "crop",
     "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
     "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
-    "discriminator", "feature_side", "plain_share", "judge_norm",
+    "discriminator", "feature_side", "plain_share", "judge_norm", "scale", "teacher",
 )  # fmt: skip
 """What a run cannot change once it has started."""
 
 LEAST_PROJECTED = 32
 """The smallest pictures that pretrained features say something about, pixels."""
+SMALL_SIDE = 128
+"""Shorter side of the pictures that only an enlarger's teacher enlarges, pixels."""
 UNUSED_Z_DIM = 256
 """What translators have always written into their settings."""
 UNUSED_ANTIALIAS = False
@@ -159,7 +161,9 @@ def load_all_pictures(settings: Settings) -> list[data.Pictures]:
     """Open every set of pictures of a run; the first time this decodes them into the cache."""
     if settings.family == "pix2pix":
         return [load_pairs(settings)]
-    return [load_pictures(settings, folders) for folders in (settings.data, settings.target) if folders]
+    target = dataclasses.replace(settings, load_size=SMALL_SIDE) if settings.family == "enlarge" else settings
+    sets = ((settings, settings.data), (target, settings.target))
+    return [load_pictures(sized, folders) for sized, folders in sets if folders]
 
 
 def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
@@ -173,12 +177,15 @@ def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
         raise TrainingError(f"batch={settings.batch} cannot be shared evenly by {team.size} processes. Use a multiple of {team.size}.")
     from studio.training.cut import CutTrainer
     from studio.training.cyclegan import CycleTrainer
+    from studio.training.enlarge import EnlargeTrainer
     from studio.training.gan import GanTrainer
     from studio.training.pix2pix import PairTrainer
     from studio.training.style_book import StyleTrainer
 
     if settings.family == "pix2pix":
         return PairTrainer(settings, load_pairs(settings), team)
+    if settings.family == "enlarge":
+        return EnlargeTrainer(settings, load_all_pictures(settings), team)
     if settings.family in TRANSLATORS:
         kinds: dict[str, Any] = {"cyclegan": CycleTrainer, "style": StyleTrainer}
         trainer: Trainer = kinds.get(settings.family, CutTrainer)(settings, *load_all_pictures(settings), team)

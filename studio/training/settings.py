@@ -195,6 +195,14 @@ class Settings:
     """CycleGAN and CUT: weight of the difference between statistics of fine pretrained features and those of the wanted pictures."""
     lambda_smooth: float = 0.7
     """Painting styles: weight of the difference between neighbouring pixels: more leaves calmer grounds, less leaves grain."""
+    scale: int = 4
+    """Enlargers: how many times larger a picture becomes, 2 or 4."""
+    teacher: str = ""
+    """Enlargers: the ``.param`` file of a compact upscaler (ncnn; its ``.bin`` beside it) whose results are learnt from, too."""
+    lambda_plain: float = 4.0
+    """Enlargers: weight of the plain difference to the original; more is softer and truer, less crisper and freer."""
+    lambda_teacher: float = 4.0
+    """Enlargers: weight of the plain difference to what the teacher makes."""
     direction: str = "AtoB"
     """pix2pix: ``AtoB`` (left to right, first folder to second) or ``BtoA``."""
     network: str = ""

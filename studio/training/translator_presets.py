@@ -13,10 +13,12 @@ from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training.settings import Settings
 
-TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix", "style")
+TRANSLATORS = ("cyclegan", "cut", "fastcut", "pix2pix", "style", "enlarge")
 DIRECTIONS = ("AtoB", "BtoA")
 NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
+SCALES = (2, 4)
+ENLARGER: Config = {"ngf": 48, "n_convs": 12}
 PROJECTED_RATE = 0.0003
 """Learning rate of judges that look through pretrained features: they learn fast."""
 
@@ -30,6 +32,8 @@ def resolve(settings: Settings) -> Settings:
     _check(settings)
     if settings.family == "style":
         return _resolve_style(settings)
+    if settings.family == "enlarge":
+        return _resolve_enlarger(settings)
     resolution, batch = settings.resolution or 128, settings.batch or 4
     if resolution % 4 or resolution < 32:
         raise TrainingError(f"resolution={resolution} is not possible: a translator's crops need a multiple of 4, at least 32.")
@@ -87,10 +91,35 @@ def _resolve_style(settings: Settings) -> Settings:
     )
 
 
+def _resolve_enlarger(settings: Settings) -> Settings:
+    """Fill in what an enlarger needs: crops of originals whose small versions its layers can see across."""
+    resolution, scale = settings.resolution or 32 * settings.scale, settings.scale
+    if scale not in SCALES:
+        raise TrainingError(f"scale={scale} is not possible. Use {' or '.join(map(str, SCALES))}.")
+    if resolution % 32 or resolution < 64:
+        raise TrainingError(f"resolution={resolution} is not possible: originals are cut to a multiple of 32, at least 64.")
+    load_size = settings.load_size or max(resolution, 256)
+    if load_size < resolution:
+        raise TrainingError(f"load_size={load_size} is smaller than the crops ({resolution}). Use {resolution} or more.")
+    return dataclasses.replace(
+        settings,
+        resolution=resolution,
+        batch=settings.batch or 8,
+        crop="none",
+        load_size=load_size,
+        g_lr=0.0005 if settings.g_lr is None else settings.g_lr,
+        ema_kimg=1.0 if settings.ema_kimg is None else settings.ema_kimg,
+        augment=settings.augment or "none",
+        antialias=False,
+        lambda_content=1.0 if settings.lambda_content is None else settings.lambda_content,
+        lambda_style=0.0,
+    )
+
+
 def _check(settings: Settings) -> None:
     if settings.family == "style" and not settings.target:
         raise TrainingError("style needs two folders: paintings (each sub-folder is a style), then photos to practise on.")
-    if settings.family != "pix2pix" and not settings.target:
+    if settings.family not in ("pix2pix", "enlarge") and not settings.target:
         raise TrainingError(f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style.")
     if settings.direction not in DIRECTIONS:
         raise TrainingError(f"direction={settings.direction!r} is not known. Use one of: {', '.join(DIRECTIONS)}.")
@@ -104,6 +133,10 @@ def _check(settings: Settings) -> None:
         raise TrainingError(f"discriminator={settings.discriminator!r} is for picture generators. Use projected, or leave it out.")
     if settings.discriminator and settings.family == "style":
         raise TrainingError("discriminator='projected' judges pictures, but styles are learnt from statistics alone. Leave it out.")
+    if settings.discriminator and settings.family == "enlarge":
+        raise TrainingError("discriminator='projected' judges pictures without an answer, but an enlarger knows it. Leave it out.")
+    if settings.family == "enlarge" and settings.target and not settings.teacher:
+        raise TrainingError("The second folder holds small pictures that only a teacher can enlarge. Name one: --set teacher=FILE.param")
     if settings.discriminator and settings.family == "pix2pix":
         raise TrainingError("discriminator='projected' judges single pictures, but pix2pix judges pairs. Leave it out.")
     if settings.family == "pix2pix" and (settings.lambda_content or settings.lambda_style):
@@ -125,6 +158,8 @@ def translator(settings: Settings, n_styles: int = 1) -> tuple[str, Config]:
     """
     if settings.family == "style":
         return "style-transfer", {"n_styles": n_styles}
+    if settings.family == "enlarge":
+        return "compact", {**ENLARGER, "scale": settings.scale}
     if (settings.network or ("unet" if settings.family == "pix2pix" else "resnet")) == "resnet":
         scaling = {"downsample": "strided", "upsample": "resize", "resize_mode": "nearest"}
         if settings.antialias:
@@ -148,6 +183,8 @@ def words(settings: Settings) -> str:
         return settings.words
     if settings.family == "style":
         return "photo to painting"
+    if settings.family == "enlarge":
+        return f"{settings.scale} times larger"
     names = [
         ", ".join(part.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] for part in places) for places in (settings.data, settings.target)
     ]

@@ -122,7 +122,7 @@ class Darkroom:
 
     def adopt(self, photo: Photo, recipe: Recipe) -> Recipe:
         """Make a recipe the photo's own: it names this photo as its source."""
-        photo.recipe = Recipe(model=recipe.model, restyle=wishes_of(photo, recipe), precision=recipe.precision)
+        photo.recipe = Recipe(model=recipe.model, restyle=wishes_of(photo, recipe), precision=recipe.precision, enlarge=recipe.enlarge)
         return photo.recipe
 
     def job(self, engine: Any, photo: Photo, recipe: Recipe) -> Job:

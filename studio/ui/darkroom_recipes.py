@@ -38,7 +38,7 @@ def own_recipe(ctx: Context, photo: Photo, recipe: Recipe) -> Recipe:
     if photo.film is None:
         wishes = _still(wishes)
     ref = recipe.model if recipe.model.sha256 else reference(ctx, recipe.model.name)
-    return Recipe(model=ref, restyle=wishes, precision="auto")
+    return Recipe(model=ref, restyle=wishes, precision="auto", enlarge=recipe.enlarge)
 
 
 def wishes_of(photo: Photo, recipe: Recipe) -> Restyle:
@@ -49,7 +49,7 @@ def wishes_of(photo: Photo, recipe: Recipe) -> Restyle:
 def key_of(photo: Photo, recipe: Recipe) -> Key:
     """Name a translation: the pixels, then the model, then what else the network is told, then the precision."""
     work = replace(_still(network_part(recipe.restyle or Restyle())), source_name="", source_sha256="")
-    digest = hashlib.sha256(Recipe(restyle=work).to_json().encode()).hexdigest()
+    digest = hashlib.sha256(Recipe(restyle=work, enlarge=recipe.enlarge if work.texture_scale > 1 else ()).to_json().encode()).hexdigest()
     return (RESULT, photo.key, recipe.model.sha256 or recipe.model.name, digest, recipe.precision)
 
 

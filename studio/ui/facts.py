@@ -28,14 +28,14 @@ GENERATOR_WORDS = {
     "stylegan3": "StyleGAN3",
 }
 GENERATORS = tuple(GENERATOR_WORDS)
-UPSCALER = "esrgan"
+UPSCALERS = {"esrgan": "ESRGAN", "compact": "Enlarger"}
 BOOK = "style-transfer"
-FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", BOOK: "Painting styles", UPSCALER: "ESRGAN"}
+FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", BOOK: "Painting styles", **UPSCALERS}
 
 
 def kind_of(card: Any) -> str:
     """Say what a model is for: it makes pictures, restyles them, or enlarges them."""
-    return "generator" if card.family in GENERATORS else "upscaler" if card.family == UPSCALER else "translator"
+    return "generator" if card.family in GENERATORS else "upscaler" if card.family in UPSCALERS else "translator"
 
 
 def list_models(ctx: Context) -> list[Answer]:

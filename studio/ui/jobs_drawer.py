@@ -12,7 +12,6 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.film_render import Look
-from studio.film_render.upscaling import upscaler_of
 from studio.jobs import Job, JobQueue
 from studio.media import FilmFormat, available_kinds
 from studio.media.fitting import FIT_MODES
@@ -23,6 +22,7 @@ from studio.ui.payloads import Fields, ItemRequest, Payload, data_url
 from studio.ui.session import Session
 from studio.ui.settings import Settings
 from studio.ui.widgets import widget
+from studio.upscaling import upscaler_of
 
 PART = "jobs"
 ACTIONS = ("pause", "resume", "cancel", "remove", "move")

@@ -187,7 +187,7 @@ def card_of(entry: Any) -> Answer:
 
 def _summary(card: Any, is_generator: bool) -> str:
     family = facts.FAMILY_WORDS.get(card.family, card.family)
-    if card.family == facts.UPSCALER:
+    if card.family in facts.UPSCALERS:
         return f"{family}, enlarges pictures and films"
     if not is_generator:
         return f"{family}, {card.direction}" if card.direction else f"{family}, restyles photos of any size"

@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from studio import media, paths
-from studio.film_render.upscaling import upscale
 from studio.media import ImageArray
 from studio.models.rrdbnet import RRDBNet
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, StyleWeight, Truncation
 from studio.render import draw, opaque
 from studio.restyle import restyle
 from studio.ui.context import Context
-from studio.ui.facts import BOOK, UPSCALER
+from studio.ui.facts import BOOK, UPSCALERS
+from studio.upscaling import upscale
 from studio.worker import Priority
 
 TRANSLATORS = ("resnet", "unet", BOOK)
@@ -66,7 +66,7 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
     """
     if entry.card.family in TRANSLATORS:
         return translator_tile(ctx, entry)
-    if entry.card.family == UPSCALER:
+    if entry.card.family in UPSCALERS:
         engine: Any = ctx.engine
         return _cached(entry, lambda: engine.take_turn(lambda: _enlarged(engine.load(entry.name).network), "exact", Priority.BATCH))
     recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256))

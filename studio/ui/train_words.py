@@ -30,6 +30,7 @@ FAMILY_WORDS: dict[str, tuple[str, str]] = {
     "cut": ("CUT", "Photos into paintings, one way: quicker than CycleGAN, keeps shapes."),
     "fastcut": ("FastCUT", "Like CUT, freer and quicker."),
     "style": ("Painting styles", "Paintings first, then photos: one small network paints in the manner of each sub-folder."),
+    "enlarge": ("Enlarger", "Small pictures into large, crisp ones, learnt from large originals of your kind."),
     "pix2pix": ("pix2pix", "From pairs of pictures that belong together."),
 }
 """Title and one line of help, in the order in which they are offered; others follow under their own names."""

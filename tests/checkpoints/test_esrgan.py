@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from upscalers import numbered, tiny, trunk
+from upscalers import compact, numbered, tiny, trunk
 
 import studio
 from studio.errors import DamagedFileError, UnknownModelError
@@ -76,3 +76,14 @@ def test_an_upscaler_is_imported_and_opens_again_from_the_studios_own_format(tmp
     entry = library.import_file(tmp_path / "4x_Something.pth", name="sharp")
     assert entry.card.family == "esrgan"
     same(tiny(), studio.load(entry.path))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_compact_networks_are_read_at_every_scale(scale, opened):
+    network = compact(scale=scale)
+    same(network, opened({"params_ema": network.state_dict(), "params": compact(seed=1, scale=scale).state_dict()}))
+    cut = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("body.6")}
+    with pytest.raises(DamagedFileError, match="last layer is missing"):
+        opened(cut)
+    with pytest.raises(UnknownModelError, match="of 1 channels"):
+        opened({**network.state_dict(), "body.0.weight": torch.zeros(5, 1, 3, 3)})

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from upscalers import tiny
 
+from studio import upscaling
 from studio.errors import RecipeError
-from studio.film_render import upscaling
 
 
 def naive(state, img, blocks, ups):

@@ -1,7 +1,7 @@
 """Upscalers of the ESRGAN family (``RRDB_ESRGAN_x4.pth``, ``RealESRGAN_x4plus.pth``): sizes and scale are inferred from shapes.
 
 Three ways of naming the same network are read: numbered layers (the first release and most community models), ``RRDB_trunk`` (the
-paper's code), and ``body`` (Real-ESRGAN). This is *not* for the compact networks without dense blocks (``realesr-general-x4v3``).
+paper's code), and ``body`` (Real-ESRGAN). Compact networks without dense blocks are read by ``compact.py``.
 
 Reference:
     Wang et al. 2018 (ESRGAN); Wang et al. 2021 (Real-ESRGAN).
