@@ -33,7 +33,7 @@ from studio.recipe import ModelRef, Recipe, Restyle
 from studio.render import Frame, Grid, draw, draw_sheet, opaque
 from studio.restyler import Work, cast, in_turns
 from studio.runners import Preparer, Way
-from studio.upscaling import chain_of, enlarger, upscale_to
+from studio.upscaling import SHORT_TILE, TILE, chain_of, enlarger, upscale_to
 from studio.worker import Priority, Worker
 
 T = TypeVar("T")
@@ -164,7 +164,8 @@ class Engine:
             CheckpointError: One of them is not installed.
         """
         networks = chain_of(self, recipe.enlarge)
-        return upscale_to(networks, image, recipe.size, turn=lambda task: self.take_turn(task, "exact", priority))
+        tile = TILE if priority >= Priority.BATCH else SHORT_TILE
+        return upscale_to(networks, image, recipe.size, tile=tile, turn=lambda task: self.take_turn(task, "exact", priority))
 
     def restyle(
         self,

@@ -8,8 +8,8 @@ features (256 bytes per pixel of the small picture, for the usual 64); a compact
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ CHAINS = {2: (2,), 4: (4,), 8: (4, 2), 16: (4, 4)}
 """How many times larger pictures can be made with these, and by which of them in turn."""
 TILE = 192
 """Side of a tile in pixels of the small picture."""
+SHORT_TILE = 96
+"""The same where a hand must not wait for the end of a tile."""
 MAX_RESULT_SIDE = 16_384
 
 
@@ -50,7 +52,20 @@ def upscaler_of(loaded: Loaded) -> Upscaler:
     return loaded.network
 
 
-def own_chain(engine: Engine, times: int) -> tuple[ModelRef, ...]:
+class Loads(Protocol):
+    """What can load a model by its name."""
+
+    def load(self, name: str) -> Any:
+        """Return the model, with its ``network`` and ``ref``."""
+        ...
+
+
+def has_own(names: Iterable[str]) -> bool:
+    """Say whether the studio's own upscalers are among installed models."""
+    return set(OWN.values()) <= set(names)
+
+
+def own_chain(engine: Loads, times: int) -> tuple[ModelRef, ...]:
     """Return the studio's own upscalers that make a picture 2, 4, 8 or 16 times larger, in the order in which they are applied.
 
     Raises:
@@ -60,6 +75,17 @@ def own_chain(engine: Engine, times: int) -> tuple[ModelRef, ...]:
     if times not in CHAINS:
         raise RecipeError(f"{times} times larger is not possible. Use {', '.join(map(str, CHAINS))}.")
     return tuple(engine.load(OWN[scale]).ref for scale in CHAINS[times])
+
+
+def own_to(engine: Loads, side: int, size: int) -> tuple[ModelRef, ...]:
+    """Return the studio's own upscalers that make a picture of ``side`` pixels at least ``size``, or as large as they can; none at best.
+
+    Raises:
+        CheckpointError: The studio's own upscalers are not installed.
+    """
+    if size <= side:
+        return ()
+    return own_chain(engine, next((times for times in CHAINS if side * times >= size), max(CHAINS)))
 
 
 def chain_of(engine: Engine, refs: Sequence[ModelRef]) -> list[Upscaler]:
@@ -72,13 +98,16 @@ def chain_of(engine: Engine, refs: Sequence[ModelRef]) -> list[Upscaler]:
     return [upscaler_of(engine.models.find(ref)) for ref in refs]
 
 
-def upscale_to(networks: Sequence[Upscaler], image: ImageArray, size: int | None, *, turn: Turn[Any] | None = None) -> ImageArray:
+def upscale_to(
+    networks: Sequence[Upscaler], image: ImageArray, size: int | None, *, tile: int = TILE, turn: Turn[Any] | None = None
+) -> ImageArray:
     """Enlarge a picture by some upscalers in turn until its longest side is ``size``; what is too much is taken back by Lanczos.
 
     Args:
         networks: The upscalers; those that are not needed any more are left out.
         image: ``uint8 [H, W, 3 or 4]``.
         size: Longest side of the result, pixels; None: what all of them make of it.
+        tile: Side of a tile in pixels of the small picture.
         turn: Runs the pieces of the work one by one.
 
     Returns:
@@ -90,7 +119,7 @@ def upscale_to(networks: Sequence[Upscaler], image: ImageArray, size: int | None
     for network in networks:
         if size is not None and max(image.shape[:2]) >= size:
             break
-        image = upscale(network, image, turn=turn)
+        image = upscale(network, image, tile=tile, turn=turn)
     return fit(image, size)
 
 

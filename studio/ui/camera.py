@@ -24,7 +24,7 @@ from studio.ui import shell
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, jpeg, speed
 from studio.ui.darkroom import darkroom, keep
 from studio.ui.darkroom_recipes import reference
-from studio.ui.explore import CellsRequest, plane_cells, save
+from studio.ui.explore import CellsRequest, SaveRequest, plane_cells, save
 from studio.ui.pace import Pace
 from studio.ui.payloads import Fields, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle import tile
@@ -168,7 +168,7 @@ def snapshot(ctx: Context, session: Session, request: FileRequest) -> Answer:
 def still(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
     """Draw a place of a walk in full quality; to the gallery and the strip."""
     recipe = replace(request.recipe, precision="auto", restyle=None, film=None)
-    answer = save(ctx, session, replace(request, recipe=recipe))
+    answer = save(ctx, session, SaveRequest(request.token, recipe, crisp=False))
     small = jpeg(np.ascontiguousarray(ctx.engine.preview(recipe, THUMBNAIL)), size=THUMBNAIL)
     return {**answer, "item": shell.strip_entry(session.add_picture(recipe, small))}
 

@@ -13,11 +13,14 @@ from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, image_url, j
 from studio.ui.payloads import Fields, Payload, RecipeRequest, data_url
 from studio.ui.session import Session
 from studio.ui.widgets import widget
+from studio.upscaling import own_to
 from studio.worker import Priority
 
 TITLE = "Explore"
 FULL_QUALITY = 95
 CELL = 72
+MOST_TIMES, MOST_CRISP = 4, 1024
+"""A picture is shown at most so many times larger than it was made, and enlarged for the screen up to so many pixels."""
 MAX_CELLS = 4
 
 
@@ -39,6 +42,19 @@ class SettleRequest(Payload):
     def read(cls, fields: Fields) -> SettleRequest:
         """Build the request from checked entries."""
         return cls(token=fields.identifier("token"), recipe=fields.recipe(), gather=fields.flag("gather", default=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRequest(Payload):
+    """A recipe whose picture goes into the gallery, and whether one larger than the model's own is enlarged crisply."""
+
+    recipe: Recipe
+    crisp: bool
+
+    @classmethod
+    def read(cls, fields: Fields) -> SaveRequest:
+        """Build the request from checked entries."""
+        return cls(token=fields.identifier("token"), recipe=fields.recipe(), crisp=fields.flag("crisp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,8 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, RecipeRequest, preview),
         endpoint(ctx, SettleRequest, settle),
         endpoint(ctx, RecipeRequest, record),
-        endpoint(ctx, RecipeRequest, save),
+        endpoint(ctx, RecipeRequest, crisp),
+        endpoint(ctx, SaveRequest, save),
         endpoint(ctx, Payload, undo),
         endpoint(ctx, Payload, redo),
         endpoint(ctx, Payload, before),
@@ -97,6 +114,17 @@ def settle(ctx: Context, session: Session, request: SettleRequest) -> Answer:
     return answer
 
 
+def crisp(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
+    """Draw a recipe in full quality and enlarged for the screen; ``url`` is None where the model's own size is large enough."""
+    side = ctx.engine.load(request.recipe.model.name).network.img_resolution
+    size = min(side * MOST_TIMES, request.size or 0, MOST_CRISP)
+    chain = request.recipe.enlarge or own_to(ctx.engine, side, size)
+    if size <= side or not chain:
+        return {"url": None}
+    image = ctx.engine.render(replace(request.recipe, size=None, enlarge=chain))
+    return {"url": image_url(image, quality=FULL_QUALITY)}
+
+
 def undo(ctx: Context, session: Session, request: Payload) -> Answer:
     """Go back one step."""
     with session.lock:
@@ -117,9 +145,11 @@ def before(ctx: Context, session: Session, request: Payload) -> Answer:
     return {"url": image_url(ctx.engine.render(replace(recipe, size=None)), quality=FULL_QUALITY) if recipe else None}
 
 
-def save(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
+def save(ctx: Context, session: Session, request: SaveRequest) -> Answer:
     """Render in full quality and write the picture to the gallery."""
     exact = replace(request.recipe, precision="exact")
+    if request.crisp and not exact.enlarge and exact.size:
+        exact = replace(exact, enlarge=own_to(ctx.engine, ctx.engine.load(exact.model.name).network.img_resolution, exact.size))
     item = ctx.gallery_of(session).add(ctx.engine.render(exact), exact)
     if ctx.settings.public:
         return {"id": item.id, "say": f"Saved {item.path.name}.", "download": data_url(item.path.read_bytes(), "image/png")}

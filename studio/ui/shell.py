@@ -21,6 +21,7 @@ from studio.ui.darkroom_photos import film_facts
 from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, UploadRequest, data_url, recipe_from, uploaded_file
 from studio.ui.session import Session, StripItem
 from studio.ui.widgets import widget
+from studio.upscaling import has_own
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,11 @@ def greet(ctx: Context, session: Session, wanted: Recipe | None) -> Answer:
         "model": model,
         "steps": steps(session),
         "strip": [strip_entry(item) for item in session.strip],
-        "settings": {"public": ctx.settings.public, "allow_import": ctx.settings.allow_import},
+        "settings": {
+            "public": ctx.settings.public,
+            "allow_import": ctx.settings.allow_import,
+            "crisp": has_own(entry["name"] for entry in models),
+        },
     }
 
 

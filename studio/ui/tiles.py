@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from studio import media, paths
 from studio.media import ImageArray
-from studio.models.rrdbnet import RRDBNet
+from studio.models.common import Upscaler
 from studio.recipe import Latent, ModelRef, Recipe, Restyle, StyleWeight, Truncation
 from studio.render import draw, opaque
 from studio.restyle import restyle
@@ -99,14 +99,14 @@ def _tile_path(entry: Any, style: str = "") -> Path | None:
 
 def preview_of(network: Any) -> bytes:
     """Return a preview of a network that was just imported, as WebP: some seeds, or the sample picture restyled."""
-    if isinstance(network, RRDBNet):
+    if isinstance(network, Upscaler):
         return media.encode_webp(_enlarged(network), QUALITY)
     if not hasattr(network, "num_ws"):
         return media.encode_webp(restyle(network, sample()), QUALITY)
     return media.encode_webp(_seeds(lambda at: opaque(draw(network, at)), Recipe(), network.c_dim), QUALITY)
 
 
-def _enlarged(network: RRDBNet) -> ImageArray:
+def _enlarged(network: Upscaler) -> ImageArray:
     """Enlarge a piece of the sample picture."""
     return _square(upscale(network, np.ascontiguousarray(sample()[96:160, 64:128])))
 

@@ -1,6 +1,7 @@
 """What the page's functions answer, without a browser."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from fake_studio import FakeLibrary, fake_context, picture_of
@@ -75,7 +76,7 @@ def test_undo_answers_the_step_before_and_says_so_when_there_is_none(ctx, sessio
 
 
 def test_save_writes_the_exact_picture_with_its_recipe(ctx, session):
-    answer = explore.save(ctx, session, RecipeRequest(session.token, RECIPE))
+    answer = explore.save(ctx, session, explore.SaveRequest(session.token, RECIPE, crisp=False))
     file = ctx.settings.pictures / "pomona-0001.png"
     assert answer["say"] == "Saved pomona-0001.png to Pictures/studio."
     found = read_image(file)
@@ -83,10 +84,26 @@ def test_save_writes_the_exact_picture_with_its_recipe(ctx, session):
     assert (found.image == picture_of(RECIPE)).all()
 
 
+def test_a_picture_is_enlarged_for_the_screen_and_when_it_is_saved_larger_than_the_models_own(ctx, session):
+    own = {2: ModelRef("enlarge-2x", "2"), 4: ModelRef("enlarge-4x", "4")}
+    plain, load = ctx.engine.render, ctx.engine.load
+    ctx.engine.load = lambda name: SimpleNamespace(
+        ref=next((ref for ref in own.values() if ref.name == name), None), network=load("pomona").network
+    )
+    rendered = []
+    ctx.engine.render = lambda recipe, **_: rendered.append(recipe) or plain(recipe)
+    assert explore.crisp(ctx, session, RecipeRequest(session.token, RECIPE, 100)) == {"url": None}, "it is large enough"
+    assert explore.crisp(ctx, session, RecipeRequest(session.token, RECIPE, 512))["url"].startswith("data:image/")
+    assert (rendered[-1].enlarge, rendered[-1].size) == ((own[4],), None)
+    for size, crisp, chain in ((None, True, ()), (128, True, ()), (200, True, (own[2],)), (1024, True, (own[4], own[2])), (512, False, ())):
+        explore.save(ctx, session, explore.SaveRequest(session.token, replace(RECIPE, size=size), crisp))
+        assert (rendered[-1].enlarge, rendered[-1].size) == (chain, size)
+
+
 def test_a_public_save_is_sent_to_its_visitor(tmp_path):
     ctx = fake_context(tmp_path, public=True)
     session = ctx.sessions.open()
-    answer = explore.save(ctx, session, RecipeRequest(session.token, RECIPE))
+    answer = explore.save(ctx, session, explore.SaveRequest(session.token, RECIPE, crisp=False))
     assert answer["download"].startswith("data:image/png;base64,")
     assert str(tmp_path) not in str(answer["say"])
 

@@ -258,7 +258,7 @@
     });
     const element = h("fieldset", { class: "studio-control studio-choice" }, h("legend", { text: label, class: isLabelHidden ? "sr-only" : null }), h("div", { class: "studio-segments" }, parts));
     help(element, text);
-    return { element, set: (key) => { if (inputs.has(key)) inputs.get(key).checked = true; } };
+    return { element, set: (key) => inputs.forEach((input, value) => { input.checked = value === key; }) };
   }
 
   /** On or off. Returns {element, set}. */
@@ -285,6 +285,7 @@
     lock: "M5 9h10v8H5zM7 9V6a3 3 0 0 1 6 0v3",
     save: "M10 3v9m-4-4 4 4 4-4M4 16h12",
     compare: "M10 3v14M3 5h7v10H3M10 5h7v10h-7",
+    crisp: "M3 17L10 3l7 14zM6.500 10h7",
     eye: "M2 10s3-5 8-5 8 5 8 5-3 5-8 5-8-5-8-5zM10 8a2 2 0 1 0 0 4 2 2 0 0 0 0-4z",
     star: "m10 3 2.200 4.600 5 .7-3.600 3.500.9 5-4.500-2.400-4.500 2.400.9-5L2.800 8.300l5-.7z",
     theme: "M10 3a7 7 0 1 0 0 14zM10 3a7 7 0 0 1 0 14",

@@ -174,8 +174,12 @@
     followers.push((value) => {
       if (document.activeElement !== size.input) size.show(value.size ?? 0);
     });
-    const sizeField = controls.field(`Saved size (0: the model's own ${facts.resolution} pixels)`, size, bounds("size").help);
-    return h("details", { class: "studio-group studio-details" }, h("summary", { text: "More" }), facts.c_dim > 0 ? null : pull(followers, facts), facts.has_noise ? noiseLayers(followers, facts) : null, sizeField);
+    const own = facts.resolution;
+    const times = controls.choice({ label: "Saved size", help: "How large a saved picture is; larger ones are enlarged crisply where Crisp is on", value: "1", onChange: (value) => { recipe.change({ size: value === "1" ? null : own * Number(value) }); commit(); },
+      options: ["1", "2", "4", "8"].filter((value) => own * Number(value) <= 16384).map((value) => [value, `${own * Number(value)}`]) });
+    followers.push((value) => times.set(String((value.size || own) / own)));
+    const sizeField = controls.field(`Or another size (0: the model's own ${own} pixels)`, size, bounds("size").help);
+    return h("details", { class: "studio-group studio-details" }, h("summary", { text: "More" }), facts.c_dim > 0 ? null : pull(followers, facts), facts.has_noise ? noiseLayers(followers, facts) : null, times.element, sizeField);
   }
 
   /** Build the panel for a model: {elements, follow(recipe)}. */

@@ -10,6 +10,8 @@ const stage = new Stage({
     controls.button({ label: "Choose a model file", kind: "primary", onClick: () => chooseFile.click() }), chooseFile),
 });
 const FULL = 32;
+/** Milliseconds for which the hand must rest before a picture is enlarged. */
+const REST = 250;
 const pictures = new Map();
 const keyOf = (value) => JSON.stringify(value);
 let drawn = "";
@@ -55,9 +57,47 @@ function showFull(key, image) {
   if (settledKey && settledKey !== key) stage.remember(pictures.get(settledKey) || stage.before);
   settledKey = key;
   drawn = key;
-  stage.draw(image, words());
   stage.canvas.dataset.quality = "full";
+  if (!showCrisp(key)) stage.draw(image, words());
 }
+
+// ---- crisp: enlarged by a network instead of smoothly, when the hand rests ----------------------------------------------
+const CRISP = "studio.crisp";
+const enlarged = new Map();
+let isCrisp = localStorage.getItem(CRISP) !== "no";
+
+/** Show the picture of a recipe enlarged: the one that is there, or (false) as soon as it is made; moving on drops it. */
+function showCrisp(key) {
+  if (!isCrisp || !session.settings.crisp) return false;
+  const image = enlarged.get(key);
+  if (image) {
+    stage.draw(image, words());
+    stage.canvas.dataset.quality = "crisp";
+  } else if (image === undefined) drawCrisp(recipe.value);
+  return !!image;
+}
+
+const drawCrisp = latestWins(async (wanted, isOutdated) => {
+  const key = keyOf(wanted);
+  await new Promise((resolve) => { setTimeout(resolve, REST); });
+  if (isOutdated() || enlarged.has(key) || key !== keyOf(recipe.value)) return;
+  const answer = await guarded(() => call(server, "crisp", { recipe: wanted, size: showSize() }));
+  if (!answer) return;
+  enlarged.set(key, answer.url ? await decode(answer.url) : null);
+  while (enlarged.size > FULL) enlarged.delete(enlarged.keys().next().value);
+  if (isCrisp && key === drawn && key === keyOf(recipe.value)) showCrisp(key);
+});
+
+function setCrisp(isOn) {
+  isCrisp = isOn;
+  localStorage.setItem(CRISP, isOn ? "yes" : "no");
+  crispButton.setAttribute("aria-pressed", String(isOn));
+  status(isOn ? "Pictures are enlarged crisply." : "Pictures are shown as the model made them, enlarged smoothly.");
+  if (pictures.has(drawn) && drawn === keyOf(recipe.value)) showFull(drawn, pictures.get(drawn));
+}
+const crispButton = controls.button({ label: "Crisp", icon: "crisp", key: "C", kind: "quiet", help: "Enlarges the picture by a network when the hand rests, instead of smoothly; a picture saved larger than the model's own size, too", onClick: () => setCrisp(!isCrisp) });
+crispButton.setAttribute("aria-pressed", String(isCrisp));
+crispButton.hidden = true;
 
 on("recipe", ({ recipe: value, source }) => {
   follow(value);
@@ -136,7 +176,7 @@ on("cancel", () => split(null));
 async function save() {
   if (!model.facts) return status("There is no picture to save yet.");
   saveButton.disabled = true;
-  const answer = await guarded(() => stage.waiting(call(server, "save", { recipe: recipe.value })));
+  const answer = await guarded(() => stage.waiting(call(server, "save", { recipe: recipe.value, crisp: isCrisp && session.settings.crisp })));
   saveButton.disabled = false;
   if (answer) {
     status(answer.say);
@@ -147,7 +187,7 @@ async function save() {
 }
 const saveButton = controls.button({ label: "Save", icon: "save", kind: "primary", key: "S", help: "Renders in full quality and writes a PNG that brings every control back when it is dropped here", onClick: save });
 const bar = h("div", { class: "studio-actions", role: "toolbar", "aria-label": "Picture" },
-  h("div", {}, undoButton, redoButton), h("div", {}, compareButton, splitButton), h("div", {}, saveButton));
+  h("div", {}, undoButton, redoButton), h("div", {}, compareButton, splitButton, crispButton), h("div", {}, saveButton));
 
 // ---- place --------------------------------------------------------------------------------------------------------
 const commit = () => recipe.commit();
@@ -225,6 +265,7 @@ on("loaded", () => stage.loaded?.());
 stage.empty.hidden = true;
 stage.waiting(session.ready);
 on("ready", ({ model: facts }) => {
+  crispButton.hidden = !session.settings.crisp;
   stage.empty.hidden = !!facts;
   bar.inert = !facts;
 });
@@ -235,6 +276,7 @@ keys.register({ key: "l", title: "Lock the place", tab: "explore", run: () => lo
 keys.register({ key: "z", title: "Undo", run: () => step("undo") });
 keys.register({ key: "z", shift: true, title: "Redo", run: () => step("redo") });
 keys.register({ key: "s", title: "Save", tab: "explore", run: save });
+keys.register({ key: "c", title: "Crisp or smooth", tab: "explore", run: () => session.settings.crisp && setCrisp(!isCrisp) });
 
 column.inert = true;
 column.append(
