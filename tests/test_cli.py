@@ -14,15 +14,17 @@ import torch
 from PIL import Image
 from toys import save_toy, toy_stylegan2, toy_stylegan3, toy_translator
 from typer.testing import CliRunner
+from upscalers import compact
 
 from studio import Recipe, __version__, load, paths
 from studio.checkpoints import ModelCard, save
 from studio.cli import app, values
 from studio.errors import RecipeError
-from studio.media import read_image
+from studio.media import read_image, write_image
 from studio.models.common import build
 from studio.recipe import Blend, Latent, Noise, StyleMix, Truncation
 from studio.render import draw
+from studio.upscaling import upscale
 
 
 @pytest.fixture
@@ -338,3 +340,41 @@ def test_the_app_is_launched_with_what_was_asked_for(monkeypatch, tmp_path):
     studio("app", "--port", "8001", "--no-browser", "--public", "--home", tmp_path / "home")
     assert (seen[0].port, seen[0].host, seen[0].public, seen[0].open_browser) == (8001, "127.0.0.1", True, False)
     assert seen[0].models == tmp_path / "home" / "models"
+
+
+@pytest.fixture
+def enlargers(tmp_path):
+    """The studio's own upscalers with random weights, among the user's models."""
+    for scale in (2, 4):
+        network = compact(scale=scale)
+        network.card = ModelCard(family=network.family)
+        save_toy(tmp_path / "studio-home" / "models", f"enlarge-{scale}x", network)
+
+
+def test_pictures_are_enlarged_and_what_cannot_be_is_named(enlargers, tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (6, 8, 4), np.uint8)
+    for name in ("a/one.png", "a/below/two.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / name, photo)
+    (tmp_path / "a/broken.png").write_bytes(b"no picture")
+    result = studio("enlarge", tmp_path / "a", "--scale", 8, "--out", tmp_path / "large", code=1)
+    assert "broken.png" in result.output
+    made = read_image(tmp_path / "large/below/two-8x.png")
+    assert made.image.shape == (48, 64, 3) and made.alpha.shape == (48, 64) and (tmp_path / "large/one-8x.png").exists()
+    refused = studio("enlarge", tmp_path / "a/one.png", "--scale", 3, code=1)
+    assert "3 times larger is not possible" in refused.output
+
+
+def test_a_generated_picture_is_enlarged_and_its_recipe_says_by_what(enlargers, tmp_path):
+    save_toy(tmp_path / "studio-home" / "models", "toy")
+    studio("generate", "toy", "--seeds", 1, "--enlarge", 4, "--out", tmp_path / "large")
+    studio("generate", "toy", "--seeds", 1, "--out", tmp_path / "own")
+    own, large = read_image(tmp_path / "own/toy-seed0001.png"), read_image(tmp_path / "large/toy-seed0001.png")
+    assert np.array_equal(large.image, upscale(compact(scale=4), own.image))
+    assert [ref.name for ref in large.recipe.enlarge] == ["enlarge-4x"] and not own.recipe.enlarge
+    studio("generate", "--recipe", tmp_path / "large/toy-seed0001.png", "--out", tmp_path / "again")
+    assert np.array_equal(read_image(tmp_path / "again/toy-recipe.png").image, large.image)
+    studio("generate", "--recipe", tmp_path / "large/toy-seed0001.png", "--enlarge", 1, "--out", tmp_path / "plain")
+    assert np.array_equal(read_image(tmp_path / "plain/toy-recipe.png").image, own.image)
+    both = studio("generate", "toy", "--seeds", 1, "--enlarge", 2, "--upscale", "enlarge-2x", code=1)
+    assert "were both given" in both.output

@@ -1,6 +1,6 @@
-"""The command line: ``studio app | generate | mix | restyle | film | jobs | import | models | train | bench``.
+"""The command line: ``studio app | generate | mix | restyle | enlarge | film | jobs | import | models | train | bench``.
 
-One file per group of commands: ``pictures`` (generate, mix), ``restyle``, ``library`` (import, models), ``training`` (train),
+One file per group of commands: ``pictures`` (generate, mix), ``restyle``, ``enlarge``, ``library`` (import, models), ``training`` (train),
 ``service`` (app, bench);
 ``values`` reads what people type. Commands parse, display and translate errors; they compute nothing about images.
 Everything heavy is imported inside the commands, so that ``studio --help`` answers at once.
@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from studio._version import __version__
-from studio.cli import film, jobs, library, pictures, restyle, service, training
+from studio.cli import enlarge, film, jobs, library, pictures, restyle, service, training
 from studio.errors import StudioError
 
 EXIT_REFUSED = 1
@@ -63,6 +63,7 @@ def _common(
 service.register_app(app)
 pictures.register(app)
 restyle.register(app)
+enlarge.register(app)
 film.register(app)
 jobs.register(app)
 library.register(app)
