@@ -21,6 +21,7 @@ from studio.media.encoding_sound import SoundTrack
 from studio.media.film_colors import CAREFUL, LIMITED, MATRIX_709
 from studio.media.film_marks import film_tags, mp4_box
 from studio.media.pixels import ImageArray
+from studio.media.priorities import ordinary_priority
 
 THREADS = 4
 """Of the encoder. It is fixed because x264 and VP9 give other bytes with another number."""
@@ -55,7 +56,9 @@ class VideoSink:
             frame.pts, frame.time_base = round(begin / self._job.tick), self._job.tick
             self._durations[frame.pts] = round(end / self._job.tick) - frame.pts
             self._end = end
-            self._mux(self._stream.encode(frame))
+            with contextlib.nullcontext() if self._stream.codec_context.is_open else ordinary_priority():
+                packets = self._stream.encode(frame)
+            self._mux(packets)
             if self._sound is not None:
                 self._sound.advance(end)
 

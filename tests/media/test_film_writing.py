@@ -34,6 +34,7 @@ from studio.media import (
     write_film,
 )
 from studio.media.encoding_video import _redate
+from studio.media.priorities import real_time_threads
 from studio.recipe import MAX_FILM_JSON_BYTES, Latent, Recipe, Restyle
 
 RECIPE = Recipe(latent=Latent(x=42.0))
@@ -69,6 +70,20 @@ def test_every_frame_comes_back_once_in_its_place(kind, tmp_path):
         assert abs(square_place(frame.image) - square_place(frames[index])) < 0.9
         assert difference(frame.image, frames[index]) < (15 if kind == "gif" else 3)
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("kind", MOVING)
+def test_while_a_film_is_written_no_thread_of_the_process_becomes_real_time(kind, tmp_path):
+    """SVT-AV1 tries, and may where one is root; a machine with two cores would stand still."""
+    found = []
+
+    def watched():
+        for frame in square_film(12):
+            yield frame
+            found.append(real_time_threads())
+
+    write(tmp_path, kind, watched())
+    assert found == [set()] * 12
 
 
 @pytest.mark.parametrize("kind", [kind for kind in MOVING if KINDS[kind].has_alpha])
