@@ -10,6 +10,13 @@ import pytest
 SHARED = Path(os.environ.get("STUDIO_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
 
 
+THREADS = pytest.StashKey[int]()
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: each has one thread, and so have the programs that its tests start.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def _folder(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
@@ -38,11 +45,14 @@ def studio_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember how many threads torch has of itself, before any fixture of whatever scope changes it."""
+    session.config.stash[THREADS] = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
+
+
 @pytest.fixture(autouse=True)
-def as_many_threads_as_before() -> Iterator[None]:
-    """Undo what a test does to torch's number of threads: it is part of what a film in the making is known by."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 0
+def as_many_threads_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Undo what a test or its fixtures do to torch's number of threads: it is part of what a film in the making is known by."""
     yield
-    if before and sys.modules["torch"].get_num_threads() != before:
-        sys.modules["torch"].set_num_threads(before)
+    if threads := request.config.stash[THREADS]:
+        sys.modules["torch"].set_num_threads(threads)

@@ -19,7 +19,7 @@ def real_time_threads() -> set[int]:
     if sys.platform != "linux":
         return set()
     found = set()
-    for thread in map(int, os.listdir(_THREADS)):
+    for thread in (int(path.name) for path in _THREADS.iterdir()):
         with contextlib.suppress(ProcessLookupError):
             if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
                 found.add(thread)
