@@ -1,7 +1,7 @@
 """Lays the paintings of the book of styles out as the trainer wants them: one folder for each style.
 
 Usage: python prepare_styles.py DATA OUT. DATA holds the folders that ``paintings.json`` names, ``inkwash`` as ``prepare_inkwash.py`` leaves
-it; a folder in the list means its first eight pictures.
+it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-
-FROM_A_FOLDER = 8
 
 
 def main() -> None:
@@ -25,9 +23,8 @@ def main() -> None:
         folder = args.out / style
         folder.mkdir(parents=True, exist_ok=True)
         for source in sources:
-            path = args.data / source
-            for picture in sorted(path.iterdir())[:FROM_A_FOLDER] if path.is_dir() else [path]:
-                shutil.copyfile(picture, folder / f"{picture.parent.name}-{picture.name}")
+            picture = args.data / source
+            shutil.copyfile(picture, folder / f"{picture.parent.name}-{picture.name}")
 
 
 if __name__ == "__main__":

@@ -60,9 +60,10 @@ class Loads(Protocol):
         ...
 
 
-def has_own(names: Iterable[str]) -> bool:
-    """Say whether the studio's own upscalers are among installed models."""
-    return set(OWN.values()) <= set(names)
+def own_refs(entries: Iterable[Any]) -> tuple[ModelRef, ...]:
+    """Return the studio's own upscalers among installed models, the largest scale first; none where one of them is missing."""
+    found = {entry.name: ModelRef(entry.name, entry.card.sha256) for entry in entries if entry.name in OWN.values()}
+    return tuple(found[OWN[scale]] for scale in CHAINS[8]) if len(found) == len(OWN) else ()
 
 
 def own_chain(engine: Loads, times: int) -> tuple[ModelRef, ...]:

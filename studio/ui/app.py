@@ -64,6 +64,7 @@ SCRIPTS = (
     "restyle_row.js",
     "restyle_notice.js",
     "restyle_styles.js",
+    "restyle_blend.js",
     "restyle_batch.js",
     "restyle_pair.js",
     "restyle_film.js",

@@ -5,6 +5,7 @@ What is only about films is in ``restyle_films``.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import gradio as gr
@@ -13,7 +14,7 @@ import numpy as np
 from studio import media
 from studio.errors import StudioError
 from studio.media import ImageArray
-from studio.recipe import Recipe, Restyle
+from studio.recipe import Recipe, Restyle, StyleWeight
 from studio.ui import gallery, shell, tiles
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, jpeg, recipe_to_page
 from studio.ui.darkroom import darkroom, outcome, store
@@ -22,15 +23,20 @@ from studio.ui.darkroom_recipes import own_recipe, reference
 from studio.ui.media_parts import PartRequest
 from studio.ui.payloads import ItemRequest, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film
-from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, SheetRequest, TileRequest
+from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, PhotoTilesRequest, SheetRequest, TileRequest
 from studio.ui.session import Session
 from studio.ui.widgets import widget
+from studio.upscaling import own_refs
+
+log = logging.getLogger(__name__)
 
 TITLE = "Restyle"
 FULL_QUALITY = 92
 PATIENCE = 0.5
 """Seconds that a request waits for a picture before it says how far it is; the page then asks again."""
 ROW = 144
+TILE = 192
+"""Longest side of a photo in a tile, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, ArriveRequest, arrive),
         endpoint(ctx, RecipeRequest, reopen),
         endpoint(ctx, TileRequest, tile),
+        endpoint(ctx, PhotoTilesRequest, photo_tiles),
         endpoint(ctx, ItemRequest, original),
         endpoint(ctx, PhotoRequest, sketch),
         endpoint(ctx, PhotoRequest, develop),
@@ -121,6 +128,21 @@ def reopen(ctx: Context, session: Session, request: RecipeRequest) -> Answer:
 def tile(ctx: Context, session: Session, request: TileRequest) -> Answer:
     """Give the picture of a tile: the small photo that every tile shows, restyled by a translator or in one style of a book."""
     return {"url": data_url(tiles.translator_tile(ctx, ctx.library.find(request.name), request.style), "image/webp")}
+
+
+def photo_tiles(ctx: Context, session: Session, request: PhotoTilesRequest) -> Answer:
+    """Give the pictures of some tiles: a photo of the session, small, in each of the styles; None where one cannot be drawn."""
+    room = darkroom(ctx, session)
+    photo, urls = room.photo(request.id).at(request.frame), list[str | None]()
+    for name, style in request.styles:
+        try:
+            wishes = Restyle(styles=(StyleWeight(style),) if style else ())
+            recipe = own_recipe(ctx, photo, Recipe(model=reference(ctx, name), restyle=wishes))
+            urls.append(_large_url(room.sketch(ctx.engine, photo, recipe, TILE), quality=85))
+        except StudioError as error:
+            log.info("no tile of %s: %s", name, error)
+            urls.append(None)
+    return {"urls": urls}
 
 
 def original(ctx: Context, session: Session, request: ItemRequest) -> Answer:
@@ -207,11 +229,14 @@ def put_away(ctx: Context, session: Session, request: ItemRequest) -> Answer:
 
 def _usable(ctx: Context, photo: Photo, recipe: Recipe) -> Recipe:
     """Return the recipe that a new photo starts with: the page's, with a style that is installed."""
-    names = [entry.name for entry in ctx.library.list() if entry.card.family in tiles.TRANSLATORS]
+    installed = ctx.library.list()
+    names = [entry.name for entry in installed if entry.card.family in tiles.TRANSLATORS]
     name = recipe.model.name if recipe.model.name in names else next(iter(names), "")
     ref = reference(ctx, name) if name else recipe.model
     wishes = replace(recipe.restyle or Restyle(), mask="")
-    return Recipe(model=ref, restyle=first_wishes(ctx, photo.film, wishes) if photo.film else wishes, precision="auto")
+    wishes = first_wishes(ctx, photo.film, wishes) if photo.film else wishes
+    enlarge = recipe.enlarge if recipe.enlarge == own_refs(installed) else ()
+    return Recipe(model=ref, restyle=wishes, enlarge=enlarge, precision="auto")
 
 
 def _entry(ctx: Context, session: Session, photo: Photo) -> Answer:

@@ -9,6 +9,7 @@ from studio.ui.payloads import Fields, Payload
 
 MOST_FRAMES = 10**8
 MOST_OF_A_BATCH = 2000
+MOST_TILES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,22 @@ class TileRequest(Payload):
         """Build the request from checked entries."""
         style = fields.text("style", longest=200, default="")
         return cls(token=fields.identifier("token"), name=fields.text("name", longest=200), style=style)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoTilesRequest(Payload):
+    """A photo of the session, or a frame of a film, to be shown small in several styles: pairs of a translator and a style of its book."""
+
+    id: str
+    frame: int
+    styles: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def read(cls, fields: Fields) -> PhotoTilesRequest:
+        """Build the request from checked entries."""
+        entries = [Fields(entry) for entry in fields.list("styles", longest=MOST_TILES)]
+        styles = tuple((entry.text("name", longest=200), entry.text("style", longest=200, default="")) for entry in entries)
+        return cls(fields.identifier("token"), fields.identifier("id"), fields.integer("frame", low=0, high=MOST_FRAMES, default=0), styles)
 
 
 @dataclass(frozen=True, slots=True)

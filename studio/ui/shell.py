@@ -21,7 +21,7 @@ from studio.ui.darkroom_photos import film_facts
 from studio.ui.payloads import Fields, ItemRequest, NameRequest, Payload, UploadRequest, data_url, recipe_from, uploaded_file
 from studio.ui.session import Session, StripItem
 from studio.ui.widgets import widget
-from studio.upscaling import has_own
+from studio.upscaling import own_refs
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def greet(ctx: Context, session: Session, wanted: Recipe | None) -> Answer:
         "settings": {
             "public": ctx.settings.public,
             "allow_import": ctx.settings.allow_import,
-            "crisp": has_own(entry["name"] for entry in models),
+            "crisp": [{"name": ref.name, "sha256": ref.sha256} for ref in own_refs(ctx.library.list())],
         },
     }
 

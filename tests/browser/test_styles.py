@@ -95,3 +95,42 @@ def test_tiles_show_one_picture_each_in_its_own_style(studio, visit):
     )
     sources = person.page.evaluate("[...document.querySelectorAll('#studio-restyle .studio-style img')].map((image) => image.src)")
     assert len(set(sources)) == 2 + len(STYLES)
+
+
+def test_tiles_show_the_photo_that_was_dropped(studio, visit, photo):
+    person = visit()
+    person.page.get_by_role("tab", name="Restyle").click()
+    sources = "[...document.querySelectorAll('#studio-restyle .studio-style img')].map((image) => image.src)"
+    person.page.wait_for_function(f"{sources}.every((source) => source)", timeout=WAIT)
+    before = set(person.page.evaluate(sources))
+    person.drop(photo)
+    settled(person)
+    person.page.wait_for_function(f"(before) => {sources}.every((source) => !before.includes(source))", arg=list(before), timeout=WAIT)
+
+
+WEIGHTS = "JSON.parse(localStorage['studio.restyle.like']).restyle.styles"
+
+
+def test_styles_are_blended_by_tiles_bars_and_the_pad_and_taken_out_again(studio, visit, photo):
+    person = visit()
+    person.drop(photo)
+    settled(person)
+    assert is_chosen(person, "warm")
+    choose(person, lambda: tile(person, "cold-light").click(modifiers=["Shift"]))
+    blended = person.page.locator("#studio-restyle .studio-style.blended")
+    assert [blended.nth(k).get_attribute("data-name") for k in range(blended.count())] == ["book/warm", "book/cold-light"]
+    pad = person.page.locator("#studio-restyle .studio-style-pad")
+    pad.focus()
+    choose(person, lambda: person.page.keyboard.press("ArrowRight"))
+    weights = [style["weight"] for style in person.page.evaluate(WEIGHTS)]
+    assert weights == pytest.approx([0.4, 0.6])
+    box = pad.bounding_box()
+    choose(person, lambda: person.page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2))
+    assert person.page.evaluate(WEIGHTS)[1]["weight"] == pytest.approx(0.9, abs=0.02)
+    person.page.get_by_role("button", name="Save", exact=True).click()
+    person.page.wait_for_function("document.getElementById('studio-status').textContent.includes('Saved')", timeout=WAIT)
+    kept = read_image(Gallery(studio.ctx.settings.pictures).items()[0].path).recipe.restyle.styles
+    assert [style.name for style in kept] == ["warm", "cold-light"] and kept[1].weight == pytest.approx(0.9, abs=0.02)
+    choose(person, person.page.get_by_label("Take out warm").click)
+    assert is_chosen(person, "cold-light")
+    assert pad.is_hidden()

@@ -284,3 +284,19 @@ def test_how_long_work_takes_is_the_quickest_of_its_last_runs():
         shelf.tell_rate(key, seconds)
         rates.append(shelf.rate(key))
     assert rates == [9.0, 2.0, 2.0, 2.0, 3.0] and shelf.rate(("model",)) is None
+
+
+def test_tiles_show_the_photo_itself_in_each_style_and_nothing_where_a_style_is_missing(ctx, session):
+    first, second = (drop(ctx, session, photo_file(ctx, f"{seed}.png", seed=seed))["photo"] for seed in (1, 2))
+    styles = [{"name": "photo-to-ink"}, {"name": "none-of-this-name"}, {"name": "photo-to-ink", "style": "none-of-its-styles"}]
+    answers = [
+        restyle.photo_tiles(ctx, session, ask(restyle.PhotoTilesRequest, session, id=photo["id"], styles=styles))["urls"]
+        for photo in (first, second)
+    ]
+    assert [url is None for url in answers[0]] == [False, True, True]
+    assert answers[0][0] != answers[1][0], "each photo has tiles of its own"
+
+
+def test_a_new_photo_keeps_the_wish_for_crisp_strokes_only_where_the_enlargers_are_installed(ctx, session):
+    wished = {**wishes(), "enlarge": [{"name": "enlarge-4x", "sha256": "0" * 64}]}
+    assert not drop(ctx, session, photo_file(ctx), recipe=wished)["photo"]["recipe"]["enlarge"]

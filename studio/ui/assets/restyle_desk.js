@@ -21,6 +21,11 @@
       return this.photos.find((photo) => photo.id === this.at) || null;
     }
 
+    /** What is wished of the photo at hand, or without one of the next. */
+    get wanted() {
+      return this.current?.recipe || this.like;
+    }
+
     // ---- the styles there are, and the wishes for the next photo ----------------------------------------------------------
     /** These styles are installed. */
     know(styles) {
@@ -41,7 +46,7 @@
 
     remember(recipe) {
       this.like = clone(recipe);
-      localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, restyle: { ...recipe.restyle, source_name: "", source_sha256: "", mask: "", start: 0, end: null } }));
+      localStorage.setItem(LIKE, JSON.stringify({ model: recipe.model, enlarge: recipe.enlarge || [], restyle: { ...recipe.restyle, source_name: "", source_sha256: "", mask: "", start: 0, end: null } }));
     }
 
     // ---- photos come and go ------------------------------------------------------------------------------------------------
@@ -87,10 +92,11 @@
 
     // ---- wishes and undo ---------------------------------------------------------------------------------------------------
     /** Change what is wished of the photo at hand (without one: of the next). isDone: the hand let go, make it one undo step. */
-    wish(values, { isDone, style }) {
+    wish({ enlarge, ...values }, { isDone, style }) {
       const photo = this.current;
       const next = clone(photo ? photo.recipe : this.like);
       Object.assign(next.restyle, values);
+      if (enlarge) next.enlarge = enlarge;
       if (style) {
         next.model = refOf(style);
         next.restyle.styles = style.style ? [{ name: style.style, weight: 1 }] : [];
@@ -125,7 +131,7 @@
       const photo = this.current;
       for (const other of this.photos) {
         if (other === photo) continue;
-        const next = { ...clone(other.recipe), model: clone(photo.recipe.model), restyle: { ...other.recipe.restyle, ...clone(restyleWishes.shared(photo.recipe.restyle)) } };
+        const next = { ...clone(other.recipe), model: clone(photo.recipe.model), enlarge: clone(photo.recipe.enlarge || []), restyle: { ...other.recipe.restyle, ...clone(restyleWishes.shared(photo.recipe.restyle)) } };
         this.record(other, next);
         if (keyOf(next) !== keyOf(other.recipe)) Object.assign(other, { recipe: next, settled: null, busy: "" });
       }

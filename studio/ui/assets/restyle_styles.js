@@ -1,7 +1,10 @@
-/* The styles of Restyle as picture tiles: each shows the same small photo restyled, made once per model. */
+/* The styles of Restyle as picture tiles: each shows the photo at hand in its style, or without one the same small picture. */
 (() => {
   "use strict";
   const { h, tabs } = window.studio;
+  /** Tiles of a photo that are asked for at once, and photos whose tiles are kept. */
+  const AT_ONCE = 4;
+  const PHOTOS = 12;
 
   /** A style in words: what it makes of what. */
   const wordsOf = (style) => style.direction || (/ to /.test(style.summary) ? style.summary : style.title);
@@ -18,9 +21,10 @@
   };
 
   class StylePicker {
-    /** fetch(style): the picture of a tile, {url}, or null when it was refused; onChoose(style). */
-    constructor({ fetch, onChoose }) {
-      Object.assign(this, { fetch, onChoose, styles: [], urls: new Map(), isFetching: false });
+    /** fetch(style): the picture of a tile, {url}, or null when it was refused; fetchPhoto(photo, styles): pictures of a photo in some styles,
+     * or null; onChoose(style, isMore): isMore adds it to those that are blended. */
+    constructor({ fetch, fetchPhoto, onChoose }) {
+      Object.assign(this, { fetch, fetchPhoto, onChoose, styles: [], urls: new Map(), photos: new Map(), photo: null, isFetching: false });
       this.tiles = h("div", { class: "studio-styles", role: "radiogroup", "aria-label": "Style" });
       this.none = h("p", { class: "studio-quiet", text: "None is installed yet." });
       this.direction = h("p", { class: "studio-direction" });
@@ -34,38 +38,73 @@
     draw(styles) {
       this.styles = styles;
       this.tiles.replaceChildren(...styles.map((style) => {
-        const url = this.urls.get(style.key);
-        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.key, title: style.key, onclick: () => this.onChoose(style) },
+        const url = this.pictures.get(style.key);
+        return h("button", { type: "button", role: "radio", class: "studio-style", "data-name": style.key, title: style.style ? `${style.key} (with Shift: blend it in)` : style.key, onclick: (event) => this.onChoose(style, event.shiftKey) },
           h("img", { alt: "", src: url || null, hidden: !url }), h("span", { text: wordsOf(style) }));
       }));
       this.none.hidden = styles.length > 0;
       this.fill();
     }
 
-    /** Fetch the pictures that are missing, one after the other, while the tab is open. */
+    /** The pictures of tiles by style: those of the photo at hand, else of the sample. */
+    get pictures() {
+      return (this.photo && this.photos.get(this.photo.tileKey)) || this.urls;
+    }
+
+    /** Show this photo (or a frame of a film) on every tile; null is the sample picture. */
+    show(photo, frame = 0) {
+      const tileKey = photo ? `${photo.id}/${frame}` : "";
+      if (tileKey === (this.photo?.tileKey || "")) return;
+      this.photo = photo ? { id: photo.id, frame, tileKey } : null;
+      if (photo && !this.photos.has(tileKey)) this.photos.set(tileKey, new Map());
+      while (this.photos.size > PHOTOS) this.photos.delete(this.photos.keys().next().value);
+      for (const tile of this.tiles.children) this.paint(tile.dataset.name);
+      this.fill();
+    }
+
+    paint(key) {
+      const image = this.tiles.querySelector(`[data-name="${CSS.escape(key)}"] img`);
+      const url = this.pictures.get(key) || (this.photo ? "" : this.urls.get(key));
+      if (image && url) Object.assign(image, { src: url, hidden: false });
+    }
+
+    /** The styles whose pictures are missing, the ones in sight first. */
+    missing() {
+      const box = this.tiles.getBoundingClientRect();
+      const isSeen = (style) => {
+        const tile = this.tiles.querySelector(`[data-name="${CSS.escape(style.key)}"]`)?.getBoundingClientRect();
+        return !!tile && tile.bottom > box.top && tile.top < box.bottom && tile.right > box.left && tile.left < box.right;
+      };
+      const open = this.styles.filter((style) => !this.pictures.has(style.key));
+      return [...open.filter(isSeen), ...open.filter((style) => !isSeen(style))];
+    }
+
+    /** Fetch the pictures that are missing, some at a time, while the tab is open. */
     async fill() {
       if (this.isFetching || tabs.current() !== "restyle") return;
       this.isFetching = true;
-      for (const style of this.styles) {
-        if (this.urls.has(style.key)) continue;
-        const answer = await this.fetch(style);
-        this.urls.set(style.key, answer?.url || "");
-        const image = this.tiles.querySelector(`[data-name="${CSS.escape(style.key)}"] img`);
-        if (image && answer) Object.assign(image, { src: answer.url, hidden: false });
+      for (let open = this.missing(); open.length && tabs.current() === "restyle"; open = this.missing()) {
+        const [photo, pictures] = [this.photo, this.pictures];
+        const some = open.slice(0, photo ? AT_ONCE : 1);
+        const answer = photo ? await this.fetchPhoto(photo, some) : { urls: [(await this.fetch(some[0]))?.url] };
+        some.forEach((style, place) => pictures.set(style.key, answer?.urls[place] || ""));
+        some.forEach((style) => this.paint(style.key));
       }
       this.isFetching = false;
     }
 
     mark(recipe) {
       const style = entryOf(this.styles, recipe);
+      const blended = new Set((recipe.restyle?.styles || []).filter((entry) => entry.weight > 0).map((entry) => `${recipe.model.name}/${entry.name}`));
       const all = [...this.tiles.children];
       const chosen = all.find((tile) => tile.dataset.name === style?.key);
       for (const tile of all) {
         tile.setAttribute("aria-checked", String(tile === chosen));
+        tile.classList.toggle("blended", blended.size > 1 && blended.has(tile.dataset.name));
         tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
       }
       this.reveal(chosen);
-      const words = () => (style.style ? `${wordsOf(style)}, of ${style.name}` : wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
+      const words = () => (blended.size > 1 ? `A blend of ${blended.size} styles of ${style.name}` : style.style ? `${wordsOf(style)}, of ${style.name}` : wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
       this.direction.textContent = style ? words() : this.styles.length ? "Choose a style." : "";
       this.direction.title = this.direction.textContent;
     }

@@ -8,8 +8,8 @@
   const BLENDED = ["strength", "strength_space", "keep_colors", "keep_luminance", "mask", "mask_feather"];
 
   const without = (restyle, names) => Object.fromEntries(Object.entries(restyle || {}).filter(([name]) => !names.includes(name)).sort());
-  const keyOf = ({ model, restyle }) => JSON.stringify([model.name, without(restyle, OWN)]);
-  const styleOf = ({ model, restyle }) => JSON.stringify([model.name, without(restyle, [...OWN, ...BLENDED])]);
+  const keyOf = ({ model, restyle, enlarge = [] }) => JSON.stringify([model.name, without(restyle, OWN), enlarge]);
+  const styleOf = ({ model, restyle, enlarge = [] }) => JSON.stringify([model.name, without(restyle, [...OWN, ...BLENDED]), enlarge]);
   /** The wishes of one photo for another one: the mask is the first one's own. */
   const shared = (restyle) => without(restyle, [...OWN, "mask"]);
 
@@ -33,7 +33,7 @@
   }
 
   /** Build the controls. wish(values, {isDone}) changes the photo at hand, commit() ends a movement, styles() lists the styles. */
-  function wishes({ bounds, wish, commit, viewer, styles, words }) {
+  function wishes({ bounds, wish, commit, viewer, styles, words, enlargers }) {
     const about = (name) => bounds[`restyle.${name}`];
     const slide = (name, label, more = {}) => controls.slider({ label, help: about(name).help, low: about(name).low, high: about(name).high, step: 0.01, fine: 0.001, reset: about(name).default, value: about(name).default, onInput: (value) => wish({ [name]: value }, { isDone: false }), onCommit: commit, ...more });
     const ref = (name) => { const style = styles().find((entry) => entry.name === name); return { name: style.name, sha256: style.sha256 }; };
@@ -42,6 +42,8 @@
     const space = controls.choice({ label: "Strength acts on", help: about("strength_space").help, value: "lab", options: [["lab", "Colours"], ["features", "Strokes"]], onChange: (value) => wish({ strength_space: value }) });
     const strokes = slide("texture_scale", "Stroke size", { low: 0.25, high: 4 });
     const detail = slide("detail", "Fine detail");
+    const crisp = controls.toggle({ label: "Crisp strokes", help: "large strokes are enlarged by a network, with sharp edges; without it softly, under the photo's fine detail", onChange: (isOn) => wish({ enlarge: isOn ? enlargers() : [] }) });
+    const blend = new window.studio.StyleBlend({ wish, commit });
     const colours = controls.toggle({ label: "Keep colours", help: `${about("keep_colors").help}; only light and shade come from the style`, onChange: (isOn) => wish(isOn ? { keep_colors: true, keep_luminance: false } : { keep_colors: false }) });
     const light = controls.toggle({ label: "Keep light", help: `${about("keep_luminance").help}; only colours come from the style`, onChange: (isOn) => wish(isOn ? { keep_luminance: true, keep_colors: false } : { keep_luminance: false }) });
     const norm = controls.choice({ label: "Batch norm", help: about("norm_mode").help, value: "published", options: [["published", "As published"], ["eval", "From training"]], onChange: (value) => wish({ norm_mode: value }) });
@@ -61,7 +63,11 @@
       space.set(restyle.strength_space);
       strokes.set(restyle.texture_scale);
       detail.set(restyle.detail);
-      detail.element.hidden = restyle.texture_scale <= 1;
+      const isCrisp = !!recipe.enlarge?.length;
+      crisp.set(isCrisp);
+      crisp.element.hidden = restyle.texture_scale <= 1 || !(isCrisp || enlargers().length);
+      detail.element.hidden = restyle.texture_scale <= 1 || isCrisp;
+      blend.set(recipe, styles().find((style) => style.name === recipe.model.name)?.styles || []);
       colours.set(restyle.keep_colors);
       light.set(restyle.keep_luminance);
       norm.set(restyle.norm_mode);
@@ -78,8 +84,9 @@
 
     return {
       amount: [strength.element, space.element, colours.element, light.element, norm.element],
-      more: [strokes.element, detail.element, mixed.element, part.element, then.element],
+      more: [strokes.element, crisp.element, detail.element, mixed.element, part.element, then.element],
       where: where.elements,
+      blend,
       place: () => brush.place(),
       set,
     };

@@ -68,7 +68,7 @@ let isCrisp = localStorage.getItem(CRISP) !== "no";
 
 /** Show the picture of a recipe enlarged: the one that is there, or (false) as soon as it is made; moving on drops it. */
 function showCrisp(key) {
-  if (!isCrisp || !session.settings.crisp) return false;
+  if (!isCrisp || !session.settings.crisp.length) return false;
   const image = enlarged.get(key);
   if (image) {
     stage.draw(image, words());
@@ -176,7 +176,7 @@ on("cancel", () => split(null));
 async function save() {
   if (!model.facts) return status("There is no picture to save yet.");
   saveButton.disabled = true;
-  const answer = await guarded(() => stage.waiting(call(server, "save", { recipe: recipe.value, crisp: isCrisp && session.settings.crisp })));
+  const answer = await guarded(() => stage.waiting(call(server, "save", { recipe: recipe.value, crisp: isCrisp && session.settings.crisp.length > 0 })));
   saveButton.disabled = false;
   if (answer) {
     status(answer.say);
@@ -265,7 +265,7 @@ on("loaded", () => stage.loaded?.());
 stage.empty.hidden = true;
 stage.waiting(session.ready);
 on("ready", ({ model: facts }) => {
-  crispButton.hidden = !session.settings.crisp;
+  crispButton.hidden = !session.settings.crisp.length;
   stage.empty.hidden = !!facts;
   bar.inert = !facts;
 });
@@ -276,7 +276,7 @@ keys.register({ key: "l", title: "Lock the place", tab: "explore", run: () => lo
 keys.register({ key: "z", title: "Undo", run: () => step("undo") });
 keys.register({ key: "z", shift: true, title: "Redo", run: () => step("redo") });
 keys.register({ key: "s", title: "Save", tab: "explore", run: save });
-keys.register({ key: "c", title: "Crisp or smooth", tab: "explore", run: () => session.settings.crisp && setCrisp(!isCrisp) });
+keys.register({ key: "c", title: "Crisp or smooth", tab: "explore", run: () => session.settings.crisp.length && setCrisp(!isCrisp) });
 
 column.inert = true;
 column.append(

@@ -108,7 +108,11 @@ const arrivals = new PhotoArrivals({ server, desk, row, notice, ready, attempt, 
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------
 const picker = new StylePicker({
-  onChoose: (style) => wish({}, { style }),
+  onChoose: (style, isMore) => (isMore && style.style && desk.wanted?.model.name === style.name ? wishes.blend.put(style.style) : wish({}, { style })),
+  fetchPhoto: ({ id, frame }, styles) => call(server, "photo_tiles", { id, frame, styles: styles.map(({ name, style }) => ({ name, style })) }).catch((error) => {
+    if (!(error instanceof Refused)) throw error;
+    return null;
+  }),
   fetch: ({ name, style }) => call(server, "tile", { name, style }).catch((error) => {
     if (!(error instanceof Refused)) throw error;
     return null;
@@ -126,7 +130,8 @@ let wishes = null;
 /** The controls know their ranges and help only when the session is there. */
 function fillAmount() {
   film.fill(session.bounds);
-  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => desk.styles.filter((style, place, all) => all.findIndex((other) => other.name === style.name) === place), words: styleWords });
+  wishes = restyleWishes.build({ bounds: session.bounds, wish, commit, viewer, styles: () => desk.styles.filter((style, place, all) => all.findIndex((other) => other.name === style.name) === place), words: styleWords, enlargers: () => session.settings.crisp || [] });
+  blendPlace.append(wishes.blend.element);
   amount.append(...wishes.amount, h("div", {}, forAll));
   more.append(...wishes.more);
   where.append(...wishes.where);
@@ -137,12 +142,13 @@ const aboutName = h("b");
 const aboutSize = h("span");
 const aboutNotes = h("p", { class: "studio-quiet" });
 const about = h("div", { class: "studio-about" }, h("div", {}, aboutName, aboutSize), aboutNotes);
+const blendPlace = h("div");
 const amount = controls.group("Amount");
 const more = controls.group("Strokes and styles");
 const where = controls.group("Where");
 const aboutGroup = controls.group("Photo", about);
 const film = new FilmDesk({ viewer, server, wish, commit, onFrame: (frame, isDone) => developer.seek(frame, isDone), onBack: () => { developer.show(desk.current); developer.develop(desk.current); }, onTry: (photo, part) => keeper.order(photo, part) });
-const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, problem), amount, more, where, aboutGroup));
+const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, blendPlace, problem), amount, more, where, aboutGroup));
 
 const actions = new RestyleActions({
   viewer,
@@ -159,7 +165,7 @@ viewer.onView = ({ percent }) => {
 
 function follow() {
   const photo = desk.current;
-  const recipe = photo?.recipe || desk.like;
+  const recipe = desk.wanted;
   const isOff = !photo || !desk.styles.length;
   actions.set(photo, { isOff });
   for (const group of [amount, more, where]) {
@@ -178,6 +184,7 @@ function follow() {
   if (!recipe || !wishes) return;
   wishes.set(recipe, photo, { hasBatchNorm: !!photo && !!developer.batchNorm[recipe.model.name] });
   picker.mark(recipe);
+  picker.show(photo, photo?.film ? photo.frame : 0);
 }
 
 // ---- put together -------------------------------------------------------------------------------------------------------------
