@@ -234,7 +234,7 @@ def test_restyle_keeps_the_size_and_marks_a_composite(tmp_path):
 
 
 def test_a_book_of_styles_is_listed_and_paints_in_the_styles_that_are_asked_for(tmp_path, monkeypatch):
-    assert "styles: autumn-fire, " in studio("styles").stdout, "the shipped book"
+    assert "styles: ink-dry-brush, " in studio("styles").stdout, "the shipped book"
     monkeypatch.setattr(paths, "pretrained_folder", lambda: tmp_path / "nothing")
     assert "No book of painting styles is installed" in studio("styles").stderr
     torch.manual_seed(0)
