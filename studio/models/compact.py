@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -45,15 +46,21 @@ class CompactUpscaler(nn.Module):
         self.body.append(nn.Conv2d(ngf, 3 * scale**2, 3, 1, 1))
 
     def start_plain(self) -> None:
-        """Make fresh weights nearly the plain enlargement."""
-        for layer in self.body:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, a=0.25)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
-        last = self.body[-1]
-        assert isinstance(last, nn.Conv2d)
-        last.weight.data *= LAST_GAIN
+        """Make fresh weights nearly the bilinear enlargement: three channels hand the picture on, the others begin at random.
+
+        The sum of what is handed on and the nearest pixels is bilinear from the first step, so that no grid has to be unlearned
+        (the border apart, which the zeros around a picture darken at first).
+        """
+        convs = [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
+        for conv in convs:
+            nn.init.kaiming_normal_(conv.weight, a=0.25)
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
+        for conv in convs[:-1]:
+            conv.weight.data[:3] = 0
+            conv.weight.data[range(3), range(3), 1, 1] = 1
+        convs[-1].weight.data *= LAST_GAIN
+        convs[-1].weight.data[:, :3] = _bilinear_without_nearest(self.scale)
 
     def forward(self, img: Tensor) -> Tensor:
         """Enlarge ``img [n, 3, H, W]``, values in [0, 1], to ``[n, 3, scale * H, scale * W]``, about [0, 1]."""
@@ -65,3 +72,15 @@ class CompactUpscaler(nn.Module):
     def in_tiles(self, img: Tensor, tiled: Tiled) -> Tensor:
         """Do what :meth:`forward` does, piece by piece."""
         return tiled(self, img, reach=self.reach, factor=self.scale)
+
+
+def _bilinear_without_nearest(scale: int) -> Tensor:
+    """Return a kernel ``[3 * scale**2, 3, 3, 3]`` that gives, before pixels are shuffled, what bilinear adds to nearest enlargement."""
+    spot = torch.zeros(9, 1, 3, 3)
+    spot[range(9), 0, [k // 3 for k in range(9)], [k % 3 for k in range(9)]] = 1
+    large = [F.interpolate(spot, scale_factor=float(scale), mode=mode) for mode in ("bilinear", "nearest")]
+    middle = (large[0] - large[1])[..., scale : 2 * scale, scale : 2 * scale].reshape(3, 3, scale**2).permute(2, 0, 1)
+    kernel = torch.zeros(3, scale**2, 3, 3, 3)
+    for color in range(3):
+        kernel[color, :, color] = middle
+    return kernel.flatten(0, 1)
