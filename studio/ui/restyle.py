@@ -15,13 +15,13 @@ from studio import media
 from studio.errors import StudioError
 from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle, StyleWeight
-from studio.ui import gallery, shell, tiles
+from studio.ui import gallery, restyle_examples, shell, tiles
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, jpeg, recipe_to_page
 from studio.ui.darkroom import darkroom, outcome, store
 from studio.ui.darkroom_photos import Photo, film_facts
 from studio.ui.darkroom_recipes import own_recipe, reference
 from studio.ui.media_parts import PartRequest
-from studio.ui.payloads import ItemRequest, Payload, RecipeRequest, data_url, uploaded_file
+from studio.ui.payloads import ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film
 from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, PhotoTilesRequest, SheetRequest, TileRequest
 from studio.ui.session import Session
@@ -51,6 +51,8 @@ def build(ctx: Context) -> Handles:
     functions = [
         endpoint(ctx, Payload, desk),
         endpoint(ctx, ArriveRequest, arrive),
+        endpoint(ctx, Payload, examples),
+        endpoint(ctx, NameRequest, take_example),
         endpoint(ctx, RecipeRequest, reopen),
         endpoint(ctx, TileRequest, tile),
         endpoint(ctx, PhotoTilesRequest, photo_tiles),
@@ -103,6 +105,17 @@ def arrive(ctx: Context, session: Session, request: ArriveRequest) -> Answer:
         room.adopt(photo, _usable(ctx, photo, request.recipe))
     notes = " ".join(photo.notes)
     return {"photo": _entry(ctx, session, photo), "say": notes or f"{name}, {photo.width} x {photo.height} pixels."}
+
+
+def examples(ctx: Context, session: Session, request: Payload) -> Answer:
+    """Give the photos that ship with the studio, painted, for an empty desk."""
+    return {"examples": [restyle_examples.card(ctx, example) for example in restyle_examples.examples(ctx)]}
+
+
+def take_example(ctx: Context, session: Session, request: NameRequest) -> Answer:
+    """Lay a photo that ships with the studio on the desk."""
+    photo = restyle_examples.lay_out(ctx, darkroom(ctx, session), request.name)
+    return {"photo": _entry(ctx, session, photo), "say": f"{photo.name}, {photo.width} x {photo.height} pixels."}
 
 
 def _reopen(ctx: Context, session: Session, recipe: Recipe, name: str, kind: str) -> Answer:

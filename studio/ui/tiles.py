@@ -55,7 +55,7 @@ def translator_tile(ctx: Context, entry: Any, style: str = "") -> bytes:
     wishes = Restyle(styles=(StyleWeight(style),) if style else ())
     recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256), restyle=wishes, precision="auto")
     engine: Any = ctx.engine
-    return _cached(entry, lambda: engine.restyle(recipe, sample(), priority=Priority.BATCH), style)
+    return cached(entry, lambda: engine.restyle(recipe, sample(), priority=Priority.BATCH), style)
 
 
 def card_picture(ctx: Context, entry: Any) -> bytes:
@@ -68,13 +68,14 @@ def card_picture(ctx: Context, entry: Any) -> bytes:
         return translator_tile(ctx, entry)
     if entry.card.family in UPSCALERS:
         engine: Any = ctx.engine
-        return _cached(entry, lambda: engine.take_turn(lambda: _enlarged(engine.load(entry.name).network), "exact", Priority.BATCH))
+        return cached(entry, lambda: engine.take_turn(lambda: _enlarged(engine.load(entry.name).network), "exact", Priority.BATCH))
     recipe = Recipe(model=ModelRef(entry.name, entry.card.sha256))
     preview = functools.partial(ctx.engine.preview, size=CARD, priority=Priority.BATCH)
-    return _cached(entry, lambda: _seeds(preview, recipe, ctx.engine.load(entry.name).network.c_dim))
+    return cached(entry, lambda: _seeds(preview, recipe, ctx.engine.load(entry.name).network.c_dim))
 
 
-def _cached(entry: Any, make: Callable[[], ImageArray], style: str = "") -> bytes:
+def cached(entry: Any, make: Callable[[], ImageArray], style: str = "") -> bytes:
+    """Return a picture that a model makes, as WebP, from the cache where it was made before; ``style`` tells those of a model apart."""
     path = _tile_path(entry, style)
     if path is not None and path.is_file():
         return path.read_bytes()

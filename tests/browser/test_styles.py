@@ -25,6 +25,10 @@ def studio(tmp_path_factory, serve):
     book.expand[-1].beta.data[:] = torch.tensor([[2.0, 0.0, -2.0], [-2.0, 0.0, 2.0], [-2.0, 2.0, -2.0]])
     ctx.settings.models.mkdir(parents=True, exist_ok=True)
     save(book, ctx.settings.models / "book.safetensors", ModelCard(family=book.family, classes=STYLES))
+    folder = ctx.settings.pretrained / "photos"
+    folder.mkdir(parents=True)
+    write_image(folder / "hill.png", np.random.default_rng(4).integers(0, 256, (48, 72, 3), dtype=np.uint8))
+    (folder / "photos.json").write_text('[{"file": "hill.png", "style": "green", "source": "Somewhere", "licence": "CC BY 2.0"}]')
     return serve(ctx)
 
 
@@ -134,3 +138,12 @@ def test_styles_are_blended_by_tiles_bars_and_the_pad_and_taken_out_again(studio
     choose(person, person.page.get_by_label("Take out warm").click)
     assert is_chosen(person, "cold-light")
     assert pad.is_hidden()
+
+
+def test_somebody_without_a_photo_takes_one_that_is_painted_already(studio, visit):
+    person = visit()
+    person.page.get_by_role("tab", name="Restyle").click()
+    person.page.get_by_role("button", name="hill, green").click()
+    settled(person)
+    assert is_chosen(person, "green")
+    assert person.page.locator(".studio-examples").is_hidden()

@@ -16,7 +16,23 @@ function fillEmpty() {
   const lines = desk.styles.length
     ? [h("h2", { text: "Drop a photo or a film" }), h("p", { text: `One or several, or a folder, anywhere on this page. They come back repainted at their own size.${session.settings.public ? " They are forgotten when you leave." : ""}` }), chooseButton("Choose photos or films", "primary")]
     : [h("h2", { text: "Bring a style" }), h("p", { text: "Photos are repainted by a translator: a CycleGAN, pix2pix or CUT model. None is installed yet." }), controls.button({ label: "Go to Models", kind: "primary", onClick: () => tabs.show("models") })];
-  emptyBox.replaceChildren(...lines);
+  emptyBox.replaceChildren(...lines, examples);
+}
+
+/** The photos that come with the studio, already painted, while there is none on the desk; a click takes one. */
+const examples = h("div", { class: "studio-examples", role: "group", "aria-label": "Photos to begin with", hidden: true });
+async function fillExamples() {
+  if (examples.children.length || desk.photos.length || tabs.current() !== "restyle") return;
+  const { examples: found } = await call(server, "examples", {});
+  const take = async ({ name }) => {
+    const answer = await attempt(() => call(server, "take_example", { name }));
+    if (!answer) return;
+    status(answer.say);
+    select(arrivals.take(answer.photo));
+  };
+  examples.replaceChildren(...found.map((example) => h("button", { type: "button", class: "studio-example", title: example.credit, onclick: () => take(example) },
+    h("img", { alt: "", src: example.url }), h("span", { text: `${example.name.split(".")[0]}, ${example.style.replaceAll("-", " ")}` }))));
+  examples.hidden = !found.length;
 }
 
 // ---- the work -----------------------------------------------------------------------------------------------------------
@@ -192,7 +208,7 @@ root.append(h("div", { class: "studio-stage" }, viewer.element, actions.element,
 
 on("models", drawStyles);
 on("tab", (id) => {
-  if (id === "restyle") picker.fill();
+  if (id === "restyle") fillExamples().then(() => picker.fill());
   else film.pair.pause();
 });
 on("cancel", () => { if (tabs.current() === "restyle") developer.stop(); });
@@ -211,6 +227,7 @@ on("ready", async () => {
   emit("jobs", {});
   isReady();
   select(desk.last());
+  fillExamples();
 });
 drawRow();
 follow();
