@@ -34,3 +34,8 @@ def pictures_folder() -> Path:
 def pretrained_folder() -> Path:
     """Return the folder of the shipped weights, beside the package."""
     return Path(__file__).resolve().parent.parent / "pretrained"
+
+
+def practice_folder() -> Path:
+    """Return the folder of the shipped photos that painting styles are practised on."""
+    return pretrained_folder() / "practice"
