@@ -1,6 +1,6 @@
-"""Where training pictures come from: files in folders, members of a zip, or frames of a film; the first folder below the top is the class.
+"""Where training pictures come from: files, members of a zip, or frames of a film; the first folder below the top is the class.
 
-A zip is read in place, nothing is unpacked to disk. This module does *not* decode pictures: see ``data.py``.
+A picture can be named by itself; a zip is read in place, nothing is unpacked to disk. This module does *not* decode: see ``data.py``.
 """
 
 import io
@@ -38,7 +38,7 @@ def is_film_name(path: Path) -> bool:
 
 
 def find_sources(places: Sequence[Path]) -> tuple[list[tuple[Source, int]], tuple[str, ...]]:
-    """List the pictures and films in folders, zips and films, sorted, each with its label; a single place with sub-folders has classes.
+    """List the pictures and films in folders, zips, films and pictures, each with its label; a single place with sub-folders has classes.
 
     Raises:
         TrainingError: A place is missing, is no zip, or holds no picture.
@@ -58,7 +58,8 @@ def find_sources(places: Sequence[Path]) -> tuple[list[tuple[Source, int]], tupl
 def _sources(place: Path) -> list[Source]:
     if place.is_dir():
         return _folder(place)
-    return [_file(place, "")] if is_film_name(place) and place.is_file() else _zip(place)
+    is_named = place.suffix.lower() in PICTURE_SUFFIXES | FILM_SUFFIXES
+    return [_file(place, "")] if is_named and place.is_file() else _zip(place)
 
 
 def _folder(folder: Path) -> list[Source]:
@@ -74,12 +75,12 @@ def _file(file: Path, group: str) -> Source:
 
 def _zip(path: Path) -> list[Source]:
     if not path.is_file():
-        raise TrainingError(f"{path}: there is no such folder, zip or film. Choose a folder of pictures.")
+        raise TrainingError(f"{path}: there is no such folder, picture, zip or film. Check the path, or choose a folder of pictures.")
     try:
         with zipfile.ZipFile(path) as archive:
             members = sorted(archive.infolist(), key=lambda m: m.filename)
     except (zipfile.BadZipFile, OSError) as error:
-        raise TrainingError(f"{path.name}: this is no folder, zip or film of pictures. Choose one of them.") from error
+        raise TrainingError(f"{path.name}: this is no picture, and no folder, zip or film of pictures. Choose one of them.") from error
     wanted = [m for m in members if not m.is_dir() and PurePosixPath(m.filename).suffix.lower() in PICTURE_SUFFIXES]
     wanted = [m for m in wanted if not m.filename.startswith("__MACOSX/")]
     tops = {PurePosixPath(m.filename).parts[0] for m in wanted}
