@@ -56,7 +56,7 @@ def _preview(network: Any) -> bytes:
 
 
 def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for other programs.")] = False) -> None:
-    """List the painting styles of all installed books; `studio restyle BOOK PHOTO --style NAME` paints in one.
+    """List the painting styles of all installed books; `studio restyle PHOTO --style NAME` paints in one.
 
     For example:
 
@@ -66,14 +66,20 @@ def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON
     """
     import json
 
-    books = [entry for entry in make_library().list() if entry.card.family == "style-transfer"]
-    found = [{"name": name, "book": entry.name, "row": row} for entry in books for row, name in enumerate(entry.card.classes)]
+    from studio.checkpoints.books import books
+
+    found = books(make_library())
     if as_json:
-        typer.echo(json.dumps(found))
+        rows = [{"name": name, "book": entry.name, "row": row} for entry in found for row, name in enumerate(entry.card.classes)]
+        typer.echo(json.dumps(rows))
         return
-    for entry in books:
-        typer.echo(f"{entry.name}: {', '.join(entry.card.classes)}")
-    if not books:
+    told: dict[str, tuple[str, ...]] = {}
+    for entry in sorted(found, key=lambda entry: not entry.shipped):
+        shared = next((name for name, styles in told.items() if set(styles) < set(entry.card.classes)), None)
+        own = [name for name in entry.card.classes if name not in told.get(shared or "", ())]
+        typer.echo(f"{entry.name}: {', '.join(own)}{f'; blends with those of {shared}' if shared else ''}")
+        told[entry.name] = entry.card.classes
+    if not found:
         typer.echo("No book of painting styles is installed. Learn one: studio train style PAINTINGS PHOTOS --name NAME", err=True)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from studio.cli import common, values
+from studio.cli.library import make_library
 from studio.errors import RecipeError, StudioError
 from studio.recipe import ModelRef, Recipe, Restyle, StyleShare, StyleWeight
 
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def restyle(
-    model: Annotated[str, typer.Argument(help="An installed translator, or a model file; with --recipe it may be left out.")],
+    model: Annotated[str, typer.Argument(help="An installed translator, or a model file; with --recipe or --style it may be left out.")],
     inputs: Annotated[list[Path] | None, typer.Argument(help="Pictures, films, and folders of them.", show_default=False)] = None,
     out: common.Out = Path("out"),
     strength: Annotated[float | None, typer.Option("--strength", help="How much of the style: 0 is the photo, 1 all of it.")] = None,
@@ -88,7 +89,7 @@ def restyle(
 
     * `studio restyle monet photo.jpg --mix cezanne:0.4 --then ink`
 
-    * `studio restyle styles photo.jpg --style snow:0.5,venice:0.5` (what there is: `studio styles`)
+    * `studio restyle photo.jpg --style snow:0.5,venice:0.5` (what there is: `studio styles`)
 
     * `studio restyle monet clip.mp4 --flicker 0.8 --start 2 --end 12`
 
@@ -98,7 +99,8 @@ def restyle(
 
     suffix, limit = common.suffix_of(format), values.parse_bytes(max_memory)
     base = values.read_recipe(recipe_file) if recipe_file else Recipe()
-    named, paths = _model_and_inputs(model, inputs or [], base)
+    styles = _styles(style)
+    named, paths = _model_and_inputs(model, inputs or [], base, styles or ())
     wishes = common.adjusted(
         base.restyle or Restyle(),
         strength=strength,
@@ -110,7 +112,7 @@ def restyle(
         mask=_mask(mask),
         mask_feather=mask_feather,
         norm_mode=norm,
-        styles=_styles(style),
+        styles=styles,
         flicker=flicker,
         start=start,
         end=end,
@@ -171,10 +173,15 @@ def _report(outcomes: list[Outcome]) -> None:
     raise typer.Exit(EXIT_SOME_FAILED if len(failed) < len(outcomes) else 1)
 
 
-def _model_and_inputs(first: str, others: list[Path], base: Recipe) -> tuple[str | None, list[Path]]:
-    """Tell the model from the pictures: the first word is the model's name, unless a recipe has it and the word is a picture."""
-    if base.model.name and Path(first).exists() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES:
+def _model_and_inputs(first: str, others: list[Path], base: Recipe, styles: tuple[StyleWeight, ...] = ()) -> tuple[str | None, list[Path]]:
+    """Tell the model from the pictures: the first word is its name, unless a recipe or a style says it and the word is a picture."""
+    from studio.checkpoints.books import find_book
+
+    is_picture = Path(first).exists() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES
+    if base.model.name and is_picture:
         return None, [Path(first), *others]
+    if styles and is_picture and all(entry.name != first for entry in make_library().list()):
+        return find_book(make_library(), [style.name for style in styles]).name, [Path(first), *others]
     if not others:
         raise RecipeError("No photo was given. Name pictures, films, or a folder of them, after the model.")
     return first, others

@@ -27,11 +27,18 @@ def train(
             "style paints, enlarge makes larger."
         ),
     ],
-    data: Annotated[str, typer.Argument(help="A folder of pictures, or several with commas between; its sub-folders are classes.")],
-    target: Annotated[
+    data: Annotated[
         str,
-        typer.Argument(help="For translators: the folder in the wanted style; for pix2pix the partners, unless DATA holds both halves."),
-    ] = "",
+        typer.Argument(help="A folder of pictures, or several with commas between; its sub-folders are classes. For style: a painting."),
+    ],
+    target: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="For translators: the folder in the wanted style; for pix2pix the partners, unless DATA holds both halves; "
+            "for style more paintings of the same hand, or a folder of photos to practise on.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[str, typer.Option("--name", help="What to call the model. The same name continues its run.")] = "untitled",
     minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after this much training; the schedules stretch to it.")] = None,
     kimg: Annotated[float | None, typer.Option("--kimg", help="Stop after this many thousand pictures.")] = None,
@@ -93,6 +100,7 @@ def train(
         float | None, typer.Option("--lambda-nce", help="cut, fastcut: how firmly the scene stays; lower paints more.")
     ] = None,
     lambda_l1: Annotated[float, typer.Option("--lambda-l1", help="pix2pix: how exactly the result must be its true partner.")] = 100.0,
+    photo: Annotated[str, typer.Option("--photo", help="style: the photo that the previews of one new style show.")] = "",
     others: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, as in `d_lr=0.0004`; several times. A wrong name lists them.")
     ] = None,
@@ -108,17 +116,20 @@ def train(
     * `studio train cut photos paintings --name painter --augment diff --zoom 1.5 --words "photo to Monet"`
 
     * `studio train pix2pix outlines photos --name colourist` (equal file names), or `studio train pix2pix pairs` (side by side)
+
+    * `studio train style painting.jpg --name mine --minutes 10`, then `studio restyle photo.jpg --style mine`
     """
     from studio.training import Settings
     from studio.training.settings import read_values
 
+    pictures, targets = _places(family, data, target or [])
     settings = Settings(
         **read_values(others or []),
         family=family,
-        data=_folders(data),
-        target=_folders(target),
+        data=pictures,
+        target=targets,
         name=name,
-        minutes=60.0 if minutes is None and kimg is None else minutes,
+        minutes=_minutes(family, targets) if minutes is None and kimg is None else minutes,
         kimg=kimg,
         resolution=resolution,
         batch=batch,
@@ -148,12 +159,15 @@ def train(
         identity_until=identity_until,
         lambda_nce=lambda_nce,
         lambda_l1=lambda_l1,
+        photo=str(Path(photo).expanduser().resolve()) if photo else "",
     )
     from studio import paths
     from studio.cli.library import make_library
-    from studio.training import runs
+    from studio.training import learn, runs, translator_presets
     from studio.training.team import is_follower
 
+    is_own_style = translator_presets.is_own_style(settings)
+    settings = learn.paced(settings) if is_own_style else settings
     runs.check_free(settings.name, make_library())
     folder = _start(settings)
     last = _run(settings)
@@ -162,9 +176,38 @@ def train(
     typer.echo("The time is over." if last.kind == "end" else "Stopped. The same command goes on.")
     for file in runs.publish(folder, paths.models_folder()):
         typer.echo(f"{file.stem} is ready: {file}")
+    if is_own_style:
+        typer.echo(f"Paint with it: studio restyle PHOTO --style {settings.name}")
+
+
+def _places(family: str, data: str, targets: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tell the pictures to learn from and the translators' second folders: whatever is called like a picture is another painting.
+
+    Raises:
+        TrainingError: There is more than a family takes.
+    """
+    from studio.errors import TrainingError
+    from studio.training.data import is_picture_name
+
+    if family == "style" and all(is_picture_name(Path(text)) for text in targets):
+        return tuple(place for text in (data, *targets) for place in _folders(text)), ()
+    if len(targets) > 1:
+        raise TrainingError(f"{family} takes no {len(targets) + 1} places. Write the folders that belong together with commas between.")
+    return _folders(data), _folders(targets[0]) if targets else ()
+
+
+def _minutes(family: str, targets: tuple[str, ...]) -> float:
+    """Return how long a run takes that nobody set a time for."""
+    from studio.training import learn
+
+    return learn.MINUTES if family == "style" and not targets else 60.0
 
 
 def _folders(text: str) -> tuple[str, ...]:
+    """Split a list of folders at its commas, unless it is one that has commas in its name; absolute paths."""
+    whole = Path(text).expanduser()
+    if whole.exists():
+        return (str(whole.resolve()),)
     return tuple(str(Path(part).expanduser().resolve()) for part in text.split(",") if part)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio import paths
 from studio.errors import TrainingError
 from studio.models.common import Config
 from studio.training import data, families, start, translator_presets
@@ -29,7 +30,7 @@ FIXED_FIELDS = (
     "family", "data", "target", "film_rate", "resolution", "img_channels", "crop",
     "channel_base", "channel_max", "z_dim", "w_dim", "mapping_layers",
     "ngf", "ndf", "n_blocks", "load_size", "network", "antialias", "direction", "seed",
-    "discriminator", "feature_side", "plain_share", "judge_norm", "scale", "teacher",
+    "discriminator", "feature_side", "plain_share", "judge_norm", "scale", "teacher", "learns",
 )  # fmt: skip
 """What a run cannot change once it has started."""
 
@@ -162,7 +163,8 @@ def load_all_pictures(settings: Settings) -> list[data.Pictures]:
     if settings.family == "pix2pix":
         return [load_pairs(settings)]
     target = dataclasses.replace(settings, load_size=SMALL_SIDE) if settings.family == "enlarge" else settings
-    sets = ((settings, settings.data), (target, settings.target))
+    practice = (str(paths.practice_folder()),) if translator_presets.is_own_style(settings) else ()
+    sets = ((settings, settings.data), (target, settings.target or practice))
     return [load_pictures(sized, folders) for sized, folders in sets if folders]
 
 
@@ -179,6 +181,7 @@ def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
     from studio.training.cyclegan import CycleTrainer
     from studio.training.enlarge import EnlargeTrainer
     from studio.training.gan import GanTrainer
+    from studio.training.own_style import OwnStyleTrainer
     from studio.training.pix2pix import PairTrainer
     from studio.training.style_book import StyleTrainer
 
@@ -187,7 +190,7 @@ def build_trainer(settings: Settings, team: Team | None = None) -> Trainer:
     if settings.family == "enlarge":
         return EnlargeTrainer(settings, load_all_pictures(settings), team)
     if settings.family in TRANSLATORS:
-        kinds: dict[str, Any] = {"cyclegan": CycleTrainer, "style": StyleTrainer}
+        kinds: dict[str, Any] = {"cyclegan": CycleTrainer, "style": StyleTrainer if settings.target else OwnStyleTrainer}
         trainer: Trainer = kinds.get(settings.family, CutTrainer)(settings, *load_all_pictures(settings), team)
         return trainer
     return GanTrainer(settings, load_pictures(settings, settings.data), team)

@@ -27,41 +27,12 @@ RETIRED = ("judge_augment",)
 """Fields of earlier versions, which are passed over in the files of their runs."""
 
 
-OPTIONS = frozenset(
-    [
-        "name",
-        "minutes",
-        "kimg",
-        "resolution",
-        "batch",
-        "img_channels",
-        "loss",
-        "seed",
-        "start_from",
-        "freeze_d",
-        "fade_kimg",
-        "augment",
-        "augment_pipe",
-        "mirror",
-        "film_rate",
-        "tensorboard",
-        "inception",
-        "device",
-        "words",
-        "load_size",
-        "zoom",
-        "network",
-        "ngf",
-        "n_blocks",
-        "antialias",
-        "direction",
-        "lambda_cycle",
-        "lambda_identity",
-        "identity_until",
-        "lambda_nce",
-        "lambda_l1",
-    ]
-)
+OPTIONS = frozenset([
+    "name", "minutes", "kimg", "resolution", "batch", "img_channels", "loss", "seed", "start_from", "freeze_d", "fade_kimg",
+    "augment", "augment_pipe", "mirror", "film_rate", "tensorboard", "inception", "device", "words", "load_size", "zoom",
+    "network", "ngf", "n_blocks", "antialias", "direction", "lambda_cycle", "lambda_identity", "identity_until", "lambda_nce",
+    "lambda_l1", "photo",
+])  # fmt: skip
 """The settings that have an option of their own in ``studio train``."""
 
 
@@ -75,9 +46,9 @@ class Settings:
 
     family: str
     data: tuple[str, ...]
-    """Folders of pictures; the sub-folders of a single folder are classes. For translators: the pictures to translate."""
+    """Folders of pictures, or files; the sub-folders of a single folder are classes. For translators: the pictures to translate."""
     target: tuple[str, ...] = ()
-    """Translators only: folders of pictures in the wanted style."""
+    """Translators only: folders of pictures in the wanted style. Painting styles: of photos; none: those that ship, for one new style."""
     name: str = "untitled"
     folder: str = ""
     """Where states, snapshots and the log go; empty means ``training/NAME`` in the studio's home."""
@@ -195,6 +166,11 @@ class Settings:
     """CycleGAN and CUT: weight of the difference between statistics of fine pretrained features and those of the wanted pictures."""
     lambda_smooth: float = 0.7
     """Painting styles: weight of the difference between neighbouring pixels: more leaves calmer grounds, less leaves grain."""
+    learns: str = "row"
+    """A style of one's own: ``row`` learns nothing but a row of the book, so that it blends with the others; ``network`` a copy of the
+    whole network for this style alone."""
+    photo: str = ""
+    """A style of one's own: the photo that its previews show; empty: one of those it practises on."""
     scale: int = 4
     """Enlargers: how many times larger a picture becomes, 2 or 4."""
     teacher: str = ""

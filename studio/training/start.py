@@ -101,7 +101,7 @@ def origin(settings: Settings) -> Origin | None:
     folder = run_folder(settings)
     remembered = folder.path / "start.json"
     if folder.states():
-        return _read(remembered) if remembered.is_file() else None
+        return read(remembered) if remembered.is_file() else None
     path = find_model(settings.start_from)
     if path is None:
         return None
@@ -157,7 +157,12 @@ def _describe(start_from: str, path: Path, pair: Pair) -> Origin:
     )
 
 
-def _read(file: Path) -> Origin:
+def read(file: Path) -> Origin:
+    """Read what :func:`remember` wrote.
+
+    Raises:
+        TrainingError: It is damaged.
+    """
     try:
         values: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return Origin(**{**values, "classes": tuple(values["classes"])})

@@ -2,7 +2,8 @@
 
 The first folder holds paintings, each sub-folder one style (without sub-folders all of them together are one); the second holds photos to
 practise on. There is no discriminator: a style is the mean and covariance of fine features of its paintings, and a photo stays what it is
-by its coarse ones. This is *not* the network (``studio/models/style_transfer.py``) or the loop.
+by its coarse ones. This is *not* the network (``studio/models/style_transfer.py``) or the loop, and one more style for a book that is
+there already is learnt in ``own_style.py``.
 
 Reference:
     Dumoulin et al. 2017, "A Learned Representation for Artistic Style", sections 2 and 3; Johnson et al. 2016.
@@ -41,7 +42,10 @@ class StyleTrainer(TranslatorTrainer):
     def __init__(self, settings: Settings, paintings: Pictures, photos: Pictures, team: Team) -> None:
         super().__init__(settings, team, {"paintings": paintings, "photos": photos})
         assert self.features is not None
-        self.names = paintings.classes or (settings.name,)
+        self.learnt = paintings.classes or (settings.name,)
+        """The styles that are learnt: the first rows of the network."""
+        self.names = self.all_names()
+        """The styles of all rows."""
         with fresh_weights(settings.seed):
             self.networks = {"forward": self._fresh(len(self.names))}
         self.keep_averages(["forward"])
@@ -49,6 +53,10 @@ class StyleTrainer(TranslatorTrainer):
         convs = [p for name, p in self.networks["forward"].named_parameters() if not name.endswith(TABLES)]
         self.optimizers = {"tables": self._adam("tables", tables), "g": self._adam("g", convs)}
         self.targets = self._measure_paintings(paintings)
+
+    def all_names(self) -> tuple[str, ...]:
+        """Name the rows of the network, those that are learnt first."""
+        return self.learnt
 
     def _fresh(self, n_styles: int) -> nn.Module:
         from studio.models import common
@@ -66,25 +74,30 @@ class StyleTrainer(TranslatorTrainer):
         """Return the statistics of every style, the mean over its paintings: means ``[styles, c]``, covariances ``[styles, c, c]``."""
         assert self.features is not None
         rows = []
-        for label in range(len(self.names)):
-            squares = [to_float(_square(paintings.picture(int(k)))[None], self.device) for k in np.flatnonzero(paintings.labels == label)]
+        for label in range(len(self.learnt)):
+            pieces = [piece for k in np.flatnonzero(paintings.labels == label) for piece in self.pieces(paintings.picture(int(k)))]
+            squares = [to_float(piece[None], self.device) for piece in pieces]
             rows.append(feature_terms.mean_statistics(self.features, squares))
         stacked = [tuple(torch.stack(parts) for parts in zip(*layer, strict=True)) for layer in zip(*rows, strict=True)]
         return stacked  # type: ignore[return-value]
 
+    def pieces(self, painting: UInt8) -> list[UInt8]:
+        """Cut what is measured out of a painting ``[H, W, 3]``: squares of :data:`PAINTING_SIDE`; here its middle."""
+        return [square(painting)]
+
     def learn(self, random: StepRandom, clock: Clock) -> dict[str, float]:
         """Paint, and move towards what the styles' paintings look like while the photos' things stay."""
         photo = self.crops("photos", random)
-        chosen = random.integers(len(photo), 0, len(self.names)).to(self.device)
+        chosen = random.integers(len(photo), 0, len(self.learnt)).to(self.device)
         with self.autocast():
             made = self.networks["forward"](photo, F.one_hot(chosen, len(self.names)).float()).float()
-        content, style = self._terms(photo, made, chosen)
+        content, style = self.terms(photo, made, chosen)
         smooth = losses.total_variation(made)
         total = self.content_weight * content + self.style_weight * style + self.settings.lambda_smooth * smooth
-        self.descend(total, "tables", "g")
+        self.descend(total, *self.optimizers)
         return {"content": content.item(), "style": style.item(), "smooth": smooth.item()}
 
-    def _terms(self, photo: Tensor, made: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, photo: Tensor, made: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance of things and of manners, two scalars; ``chosen [n]`` says which style each picture has."""
         assert self.features is not None
         with torch.no_grad():
@@ -100,7 +113,7 @@ class StyleTrainer(TranslatorTrainer):
         return tensors, {**scalars, "classes": list(self.names)}
 
     @torch.inference_mode()
-    def _painted(self, photos: UInt8, label: int) -> Tensor:
+    def painted(self, photos: UInt8, label: int) -> Tensor:
         """Paint uint8 ``[n, H, W, 3]`` in one style with the averaged network: ``[n, 3, H, W]``."""
         network: Any = self.averages["forward"]
         weights = F.one_hot(torch.tensor(label), len(self.names)).float().to(self.device)
@@ -112,9 +125,9 @@ class StyleTrainer(TranslatorTrainer):
         side = presets.require(self.settings.load_size) // 4 * 4
         photos = self.middles("photos", SHOWN_PHOTOS)
         rows = [np.full((1, side, side, 3), 255, np.uint8), photos]
-        for label in range(len(self.names)):
+        for label in range(len(self.learnt)):
             first = int(np.flatnonzero(self.pictures["paintings"].labels == label)[0])
-            rows += [_square(self.pictures["paintings"].picture(first), side)[None], to_image(self._painted(photos, label))]
+            rows += [square(self.pictures["paintings"].picture(first), side)[None], to_image(self.painted(photos, label))]
         return sheet(np.concatenate(rows), SHOWN_PHOTOS + 1)
 
     @torch.inference_mode()
@@ -123,8 +136,8 @@ class StyleTrainer(TranslatorTrainer):
         photos = self.middles("photos", SHOWN_PHOTOS)
         shown = to_float(photos, self.device)
         terms = [
-            self._terms(shown, self._painted(photos, label), torch.full((len(photos),), label, device=self.device))
-            for label in range(len(self.names))
+            self.terms(shown, self.painted(photos, label), torch.full((len(photos),), label, device=self.device))
+            for label in range(len(self.learnt))
         ]
         content, style = (float(torch.stack(part).mean()) for part in zip(*terms, strict=True))
         return {"score": content + style, "content_measured": content, "style_measured": style}
@@ -134,7 +147,7 @@ class StyleTrainer(TranslatorTrainer):
         return {"": self.averages["forward"]}
 
 
-def _square(image: UInt8, side: int = PAINTING_SIDE) -> UInt8:
+def square(image: UInt8, side: int = PAINTING_SIDE) -> UInt8:
     """Cut the middle square of ``image [H, W, 3]`` and bring it to ``side``."""
     short = min(image.shape[:2])
     top, left = (image.shape[0] - short) // 2, (image.shape[1] - short) // 2

@@ -18,9 +18,15 @@ DIRECTIONS = ("AtoB", "BtoA")
 NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
 SCALES = (2, 4)
+LEARNS = ("row", "network")
 ENLARGER: Config = {"ngf": 48, "n_convs": 12}
 PROJECTED_RATE = 0.0003
 """Learning rate of judges that look through pretrained features: they learn fast."""
+
+
+def is_own_style(settings: Settings) -> bool:
+    """Tell whether a run adds a style to a book that is there: paintings were named, and no photos."""
+    return settings.family == "style" and not settings.target
 
 
 def resolve(settings: Settings) -> Settings:
@@ -117,9 +123,9 @@ def _resolve_enlarger(settings: Settings) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    if settings.family == "style" and not settings.target:
-        raise TrainingError("style needs two folders: paintings (each sub-folder is a style), then photos to practise on.")
-    if settings.family not in ("pix2pix", "enlarge") and not settings.target:
+    if settings.learns not in LEARNS:
+        raise TrainingError(f"learns={settings.learns!r} is not known. Use one of: {', '.join(LEARNS)}.")
+    if settings.family not in ("pix2pix", "enlarge", "style") and not settings.target:
         raise TrainingError(f"{settings.family} needs two folders: pictures to translate, then pictures in the wanted style.")
     if settings.direction not in DIRECTIONS:
         raise TrainingError(f"direction={settings.direction!r} is not known. Use one of: {', '.join(DIRECTIONS)}.")

@@ -83,7 +83,7 @@ def test_calm_pictures_have_no_unrest() -> None:
 
 def test_settings_that_do_not_fit_are_refused_in_words(settings: Settings) -> None:
     for wrong, words in (
-        ({"target": ()}, "style needs two folders"),
+        ({"learns": "colours"}, "Use one of: row, network"),
         ({"resolution": 50}, "a multiple of 4, at least 64"),
         ({"load_size": 32}, "smaller than the crops"),
         ({"discriminator": "projected"}, "learnt from statistics alone"),
