@@ -65,6 +65,7 @@ SCRIPTS = (
     "restyle_notice.js",
     "restyle_styles.js",
     "restyle_blend.js",
+    "restyle_lesson.js",
     "restyle_batch.js",
     "restyle_pair.js",
     "restyle_film.js",

@@ -15,7 +15,7 @@ from studio import media
 from studio.errors import StudioError
 from studio.media import ImageArray
 from studio.recipe import Recipe, Restyle, StyleWeight
-from studio.ui import gallery, restyle_examples, shell, tiles
+from studio.ui import gallery, restyle_examples, shell, tiles, train
 from studio.ui.context import THUMBNAIL, Answer, Context, endpoint, jpeg, recipe_to_page
 from studio.ui.darkroom import darkroom, outcome, store
 from studio.ui.darkroom_photos import Photo, film_facts
@@ -23,8 +23,10 @@ from studio.ui.darkroom_recipes import own_recipe, reference
 from studio.ui.media_parts import PartRequest
 from studio.ui.payloads import ItemRequest, NameRequest, Payload, RecipeRequest, data_url, uploaded_file
 from studio.ui.restyle_films import film_entry, first_wishes, frame, make_original, order_film, original_part, source_part, tell_film
+from studio.ui.restyle_learn import LessonRequest, begin_lesson
 from studio.ui.restyle_requests import ArriveRequest, FilmRequest, FrameRequest, PhotoRequest, PhotoTilesRequest, SheetRequest, TileRequest
 from studio.ui.session import Session
+from studio.ui.train_requests import RunRequest
 from studio.ui.widgets import widget
 from studio.upscaling import own_refs
 
@@ -71,6 +73,11 @@ def build(ctx: Context) -> Handles:
         endpoint(ctx, PartRequest, original_part),
         endpoint(ctx, PartRequest, gallery.film_part),
     ]
+    if not ctx.settings.public:
+        functions += [
+            endpoint(ctx, LessonRequest, begin_lesson),
+            *(endpoint(ctx, RunRequest, watch) for watch in (train.run_state, train.snapshot, train.stop_run, train.open_run)),
+        ]
     return Handles(widget("restyle", label="Restyle", server_functions=functions))
 
 

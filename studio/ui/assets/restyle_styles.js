@@ -9,9 +9,15 @@
   /** A style in words: what it makes of what. */
   const wordsOf = (style) => style.direction || (/ to /.test(style.summary) ? style.summary : style.title);
 
+  /** The styles that a book has and the book that it grew out of has not. */
+  const ownOf = (model, models) => {
+    const source = models.find((other) => other !== model && other.styles?.length > 1 && other.styles.length < model.styles.length && other.styles.every((style) => model.styles.includes(style)));
+    return source ? model.styles.filter((style) => !source.styles.includes(style)) : model.styles;
+  };
+
   /** One entry for each style that can be chosen: a book of painting styles has many, any other translator is one. */
   const expand = (models) => models.flatMap((model) => (model.styles?.length > 1
-    ? model.styles.map((style) => ({ ...model, style, key: `${model.name}/${style}`, title: style, direction: style.replaceAll("-", " ") }))
+    ? ownOf(model, models).map((style) => ({ ...model, style, key: `${model.name}/${style}`, title: style, direction: style.replaceAll("-", " ") }))
     : [{ ...model, style: "", key: model.name }]));
 
   /** Which entry a recipe means; null when it is not installed. A book without a wish paints in its first style. */
@@ -104,7 +110,7 @@
         tile.tabIndex = tile === (chosen || all[0]) ? 0 : -1;
       }
       this.reveal(chosen);
-      const words = () => (blended.size > 1 ? `A blend of ${blended.size} styles of ${style.name}` : style.style ? `${wordsOf(style)}, of ${style.name}` : wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
+      const words = () => (blended.size > 1 ? `A blend of ${blended.size} styles of ${style.name}` : style.style && style.style !== style.name ? `${wordsOf(style)}, of ${style.name}` : style.style ? wordsOf(style) : wordsOf(style) === style.title ? style.summary : `${wordsOf(style)}: ${style.title}`);
       this.direction.textContent = style ? words() : this.styles.length ? "Choose a style." : "";
       this.direction.title = this.direction.textContent;
     }

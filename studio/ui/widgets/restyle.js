@@ -1,6 +1,6 @@
 /* The Restyle tab: photos and films, their pictures, and the controls of the right column. It brings the desk (what is wished), the
  * developer (how pictures come about) and the controls together; what each of them does is told in assets/restyle_*.js. */
-const { h, on, emit, call, guarded, Refused, controls, session, status, drops, tabs, clone, Viewer, restyleWishes, PhotoDesk, Developer, PhotoArrivals, RestyleActions, PhotoRow, Notice, FilmDesk, StylePicker, styleWords, styleEntries, Keeper } = window.studio;
+const { h, on, emit, model, call, guarded, Refused, controls, session, status, drops, tabs, clone, Viewer, restyleWishes, PhotoDesk, Developer, PhotoArrivals, RestyleActions, PhotoRow, Notice, FilmDesk, StylePicker, StyleLesson, styleWords, styleEntries, Keeper } = window.studio;
 const root = element.querySelector(".studio-widget");
 const desk = new PhotoDesk();
 let isReady;
@@ -124,7 +124,11 @@ const arrivals = new PhotoArrivals({ server, desk, row, notice, ready, attempt, 
 
 // ---- controls ---------------------------------------------------------------------------------------------------------------
 const picker = new StylePicker({
-  onChoose: (style, isMore) => (isMore && style.style && desk.wanted?.model.name === style.name ? wishes.blend.put(style.style) : wish({}, { style })),
+  onChoose: (style, isMore) => {
+    const book = desk.styles.find((entry) => entry.name === desk.wanted?.model.name);
+    if (isMore && style.style && book?.styles?.includes(style.style)) wishes.blend.put(style.style);
+    else wish({}, { style });
+  },
   fetchPhoto: ({ id, frame }, styles) => call(server, "photo_tiles", { id, frame, styles: styles.map(({ name, style }) => ({ name, style })) }).catch((error) => {
     if (!(error instanceof Refused)) throw error;
     return null;
@@ -164,7 +168,12 @@ const more = controls.group("Strokes and styles");
 const where = controls.group("Where");
 const aboutGroup = controls.group("Photo", about);
 const film = new FilmDesk({ viewer, server, wish, commit, onFrame: (frame, isDone) => developer.seek(frame, isDone), onBack: () => { developer.show(desk.current); developer.develop(desk.current); }, onTry: (photo, part) => keeper.order(photo, part) });
-const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, blendPlace, problem), amount, more, where, aboutGroup));
+const lesson = new StyleLesson({ server, upload, photo: () => desk.current, async onLearnt(name) {
+  await model.refresh();
+  const style = desk.styles.find((entry) => entry.name === name && (!entry.style || entry.style === name)) || desk.styles.find((entry) => entry.name === name);
+  if (style) wish({}, { style });
+} });
+const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, blendPlace, lesson.element, problem), amount, more, where, aboutGroup));
 
 const actions = new RestyleActions({
   viewer,
@@ -228,6 +237,8 @@ on("ready", async () => {
   isReady();
   select(desk.last());
   fillExamples();
+  lesson.element.hidden = session.settings.public;
+  if (!session.settings.public) lesson.recall();
 });
 drawRow();
 follow();
