@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,14 @@ class Session:
     """What a tab keeps for this session, by the name of the tab; it goes with the session."""
 
     def add_picture(self, recipe: Recipe, thumbnail: bytes) -> StripItem:
-        """Put a picture at the front of the strip; the same recipe moves there instead of appearing twice."""
+        """Put a picture at the front of the strip; the same one, at whatever size, moves there instead of appearing twice."""
         with self.lock:
-            known = next((item for item in self.strip if item.recipe == recipe), None)
-            if known is not None:
-                self.strip.remove(known)
-            item = known or StripItem(secrets.token_urlsafe(6), recipe, thumbnail)
+            item = next((item for item in self.strip if _at_any_size(item.recipe) == _at_any_size(recipe)), None)
+            if item is None:
+                item = StripItem(secrets.token_urlsafe(6), recipe, thumbnail)
+            else:
+                self.strip.remove(item)
+                item.recipe = recipe
             self.strip.insert(0, item)
             loose = [entry for entry in self.strip if not entry.kept]
             for old in loose[STRIP_LENGTH:]:
@@ -128,6 +130,11 @@ class Session:
             if item.id == item_id:
                 return item
         raise StudioError("This picture is no longer in the strip.")
+
+
+def _at_any_size(recipe: Recipe) -> Recipe:
+    """Return a generator's recipe without what only makes the picture larger."""
+    return recipe if recipe.restyle else replace(recipe, size=None, enlarge=())
 
 
 class SessionStore:

@@ -1,9 +1,11 @@
 """Sessions: steps to go back, who sees what, and forgetting."""
 
+from dataclasses import replace
+
 import pytest
 
 from studio.errors import StudioError
-from studio.recipe import Latent, Recipe
+from studio.recipe import Latent, ModelRef, Recipe, Restyle
 from studio.ui.session import CALLS_PER_SESSION, STRIP_LENGTH, UNDO_STEPS, History, SessionStore
 
 
@@ -119,6 +121,16 @@ def test_the_strip_moves_a_picture_up_instead_of_repeating_it_and_stays_short(tm
     assert session.add_picture(known.recipe, b"jpeg") is known
     assert session.strip[0] is known
     assert len(session.strip) == STRIP_LENGTH
+
+
+def test_a_picture_that_is_wanted_larger_is_the_same_picture_in_the_strip(tmp_path):
+    session = store(tmp_path).open()
+    item = session.add_picture(at(1), b"jpeg")
+    larger = replace(at(1), size=2048, enlarge=(ModelRef("enlarge-4x"),))
+    assert session.add_picture(larger, b"jpeg") is item and item.recipe == larger
+    assert [entry.id for entry in session.strip] == [item.id]
+    crisp = replace(larger, restyle=Restyle())
+    assert session.add_picture(crisp, b"jpeg") is not session.add_picture(replace(crisp, enlarge=()), b"jpeg"), "strokes differ"
 
 
 def test_a_starred_picture_outlives_the_others_in_the_strip(tmp_path):
