@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from studio.checkpoints.onnx import looks_like_onnx, read_onnx
 from studio.checkpoints.pickles import Budget, Machine, UnlistedNameError
 from studio.checkpoints.safetensors_io import looks_like_safetensors, read_safetensors
 from studio.checkpoints.torchfiles import read_legacy, read_zip
@@ -39,7 +40,7 @@ class Contents:
     """A file as inert records: ``value`` is a tree of dictionaries, lists, numbers, text and records."""
 
     container: str
-    """"pickle", "torch zip", "torch legacy" or "safetensors"."""
+    """"pickle", "torch zip", "torch legacy", "safetensors" or "onnx"."""
     value: Any
     size: int
     """Bytes in the file."""
@@ -68,6 +69,8 @@ def read_contents(data: memoryview) -> Contents:
     if looks_like_safetensors(data):
         tensors, metadata = read_safetensors(data)
         return Contents("safetensors", tensors, len(data), metadata)
+    if looks_like_onnx(data):
+        return Contents("onnx", read_onnx(data), len(data))
     raise _not_a_model(data, head)
 
 
@@ -104,4 +107,4 @@ def _not_a_model(data: memoryview, head: bytes) -> UnsafeFileError | UnknownMode
         what = b".".join(part for part in text_pickle.groups()[:2] if part).decode("ascii", "replace")
         asks = f", and asks to run {what}" if what else ""
         return UnsafeFileError(f"is a pickle in the old text form, which no model is saved in{asks}; refused, nothing was run.")
-    return UnknownModelError("is not a model file: it is no safetensors, torch or pickle file.")
+    return UnknownModelError("is not a model file: it is no safetensors, torch, pickle or ONNX file.")

@@ -26,6 +26,8 @@ class Draft:
     licence: str = LICENCE_UNKNOWN
     origin: str = "unknown"
     notes: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+    """Names of its classes or styles, where the file is known by its content."""
     finish: Callable[[Any], None] | None = None
     """Something to compute once the network stands (a missing average style)."""
     card: ModelCard | None = None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.checkpoints import extras
 from studio.checkpoints.card import ModelCard
 from studio.checkpoints.names import check_name, clean_name, numbered
 from studio.checkpoints.quarantine import Quarantine
@@ -193,6 +194,10 @@ class Library:
         return [entry for entry in entries if entry is not None]
 
     def _shipped_entry(self, item: dict[str, Any]) -> ModelEntry | None:
+        if "package" in item:
+            found = extras.find(item)
+            picture = self.pretrained_folder / str(item["preview"])
+            return found and ModelEntry(found[1].name, *found, picture if picture.is_file() else None, shipped=True)
         path = self.pretrained_folder / str(item.get("file", ""))
         if not path.is_file() or not _is_inside(path, self.pretrained_folder):
             return None

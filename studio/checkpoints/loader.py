@@ -111,7 +111,7 @@ def _card(network: nn.Module, draft: Draft, name: str, source: Source) -> ModelC
         source_name=shorten(name),
         source_sha256=source.sha256,
         source_format=draft.format,
-        classes=numbers,
+        classes=draft.classes or numbers,
         licence=draft.licence,
         origin=draft.origin,
         notes=tuple(draft.notes),

@@ -66,6 +66,7 @@ def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON
     """
     import json
 
+    from studio.checkpoints import extras
     from studio.checkpoints.books import books
 
     found = books(make_library())
@@ -79,6 +80,8 @@ def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON
         own = [name for name in entry.card.classes if name not in told.get(shared or "", ())]
         typer.echo(f"{entry.name}: {', '.join(own)}{f'; blends with those of {shared}' if shared else ''}")
         told[entry.name] = entry.card.classes
+    if found and not extras.is_installed(extras.STYLES_PACKAGE):
+        typer.echo(extras.STYLES_HINT, err=True)
     if not found:
         typer.echo("No book of painting styles is installed. Learn one: studio train style PAINTINGS PHOTOS --name NAME", err=True)
 

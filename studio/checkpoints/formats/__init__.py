@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from studio.checkpoints.contents import Contents
 from studio.checkpoints.draft import Draft
-from studio.checkpoints.formats import compact, esrgan, junyanz, nvidia2, nvidia3, own, rosinality, tensorflow, unsupported
+from studio.checkpoints.formats import compact, esrgan, junyanz, multistyle, nvidia2, nvidia3, own, rosinality, tensorflow, unsupported
 
 Reader = Callable[[Contents], Draft | None]
 
@@ -22,6 +22,7 @@ READERS: tuple[Reader, ...] = (
     junyanz.read,
     esrgan.read,
     compact.read,
+    multistyle.read,
     unsupported.read,
 )
 """In the order in which they are asked; the last one only explains."""
