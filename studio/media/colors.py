@@ -17,7 +17,7 @@ def to_rgb(picture: Image.Image, profile: bytes | None) -> tuple[ImageArray, Ima
     """Bring any Pillow mode to RGB and straight alpha, as arrays that may be written to."""
     notes: list[str] = []
     if picture.mode.startswith(("I", "F")):
-        picture = _to_eight_bits(picture)
+        picture = to_eight_bits(picture)
         notes.append("It has more than 8 bits per channel; they were reduced to 8.")
     picture = _common_mode(picture)
     if profile:
@@ -44,7 +44,7 @@ def _common_mode(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
+def to_eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point greys to 8 bits (Pillow alone would clip them to white).
 
     Integers are taken as 8, 16 or 32 bits by their largest value; floats as 0..1, or stretched from their darkest to

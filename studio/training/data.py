@@ -18,11 +18,12 @@ from PIL import Image, ImageOps
 
 from studio import paths
 from studio.errors import TrainingError
+from studio.media.colors import to_eight_bits
 from studio.training.crops import CROPS, square_crop
 from studio.training.film_pictures import FILM_RATE, film_pictures
 from studio.training.sources import PICTURE_SUFFIXES, Source, find_sources
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 LARGEST_PIXELS = 100_000_000
 TOLD_EVERY = 25
 
@@ -102,6 +103,8 @@ def read_pixels(file: BinaryIO, channels: int) -> UInt8:
             if opened.width * opened.height > LARGEST_PIXELS:
                 raise OSError(f"larger than {LARGEST_PIXELS // 1_000_000} megapixels")
             image = ImageOps.exif_transpose(opened)
+            if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+                image = to_eight_bits(image)
             if channels == 4:
                 return np.asarray(image.convert("RGBA"))
             if "A" in image.getbands() or "transparency" in image.info:
@@ -129,7 +132,7 @@ def fit(pixels: UInt8, *, resolution: int, crop: str) -> UInt8:
 
 
 def block_key(sources: Sequence[tuple[Source, int]], **options: Any) -> str:
-    """Return a name for the decoded block of these files under these options; a changed file gives another."""
+    """Name the decoded block of these files under these options; a changed file gives another."""
     digest = hashlib.sha256(json.dumps([CACHE_VERSION, options], sort_keys=True).encode())
     for source, label in sources:
         digest.update(f"{source.stamp}|{label}\n".encode())

@@ -64,6 +64,20 @@ def test_transparency_stands_on_white_or_is_kept(tmp_path: Path) -> None:
         assert data.read_pixels(clear, 4).shape == (60, 40, 4)
 
 
+def test_a_scan_of_sixteen_bits_keeps_its_greys(tmp_path: Path) -> None:
+    greys = np.linspace(0, 65535, 48 * 48).reshape(48, 48).astype(np.uint16)
+    Image.fromarray(greys).save(tmp_path / "scan.png")
+    (picture,) = data.prepare([tmp_path / "scan.png"], resolution=48, crop="none", cache=tmp_path / "cache").batch([0])
+    assert np.abs(picture - greys[..., None] / 257.0).max() <= 1
+
+
+def test_a_single_picture_is_taken_where_a_folder_is(folder: Path, tmp_path: Path) -> None:
+    pictures = data.prepare([folder / "pear" / "1.png", folder / "apple" / "0.png"], resolution=16, crop="centre", cache=tmp_path)
+    assert [pictures.picture(k)[8, 8].tolist() for k in (0, 1)] == [[0, 200, 10], [200, 0, 0]] and not pictures.classes
+    with pytest.raises(TrainingError, match=r"2\.png: there is no such folder, picture, zip or film\. Check the path"):
+        data.prepare([folder / "pear" / "2.png"], resolution=16, cache=tmp_path)
+
+
 def test_pictures_keep_their_shape_for_translators(tmp_path: Path) -> None:
     paint(tmp_path / "in" / "wide.png", (5, 5, 5), (90, 30))
     pictures = data.prepare([tmp_path / "in"], resolution=16, crop="none", cache=tmp_path)
