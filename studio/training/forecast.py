@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from studio.training import presets
+from studio.training import presets, translator_presets
 from studio.training.settings import Settings
 from studio.training.trainer import Clock, StepRandom
 
@@ -59,7 +59,12 @@ def describe(settings: Settings, kimg: float) -> str:
 
     Fine-tuned or grown runs are ahead of this; the thresholds hold for runs from scratch with a few thousand pictures.
     """
-    if settings.family in presets.TRANSLATORS:
+    if translator_presets.is_own_style(settings):
+        stages, best = (
+            [(0.1, "the palette of the painting"), (0.4, "its palette and first strokes")],
+            "the palette and strokes of the painting",
+        )
+    elif settings.family in presets.TRANSLATORS:
         stages = [(0.5, "nothing but colour casts"), (3, "the palette and first strokes"), (15, "strokes, with ringing in flat areas")]
         best = "strokes and palette of the target; more time sharpens them"
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from studio.checkpoints import Library
 from studio.errors import TrainingError
-from studio.training import runs
+from studio.training import presence, runs
 from studio.training.data import read_pixels
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
@@ -75,6 +75,7 @@ def begin(
     photo: Path | None = None,
     learns: str = "row",
     start_from: str = "",
+    device: str = "auto",
 ) -> RunFolder:
     """Start learning a style in a process of its own; the pictures are copied, so uploads may go.
 
@@ -87,6 +88,7 @@ def begin(
         photo: What the previews show.
         learns: What is learnt.
         start_from: The book that it is added to.
+        device: Where to train.
 
     Returns:
         The run, to watch, stop and publish with ``runs.py``.
@@ -96,7 +98,7 @@ def begin(
     """
     runs.check_free(name, library)
     folder = RunFolder(home / name)
-    if folder.states():
+    if folder.states() or presence.holder(folder) is not None:
         raise TrainingError(f"A run called {name} is there already. Continue it, or choose another name.")
     if not paintings:
         raise TrainingError("There is no painting to learn from. Choose a picture, or several of one hand.")
@@ -108,7 +110,7 @@ def begin(
     copies = [_copy(painting, place / f"{k:03d}{painting.suffix.lower()}") for k, painting in enumerate(paintings)]
     shown = _copy(photo, folder.path / f"photo{photo.suffix.lower()}") if photo else None
     given = settings_for(copies, name=name, minutes=minutes, photo=shown, learns=learns, start_from=start_from, folder=folder.path)
-    return runs.begin(given)
+    return runs.begin(dataclasses.replace(given, device=device))
 
 
 def _check(picture: Path) -> None:

@@ -38,6 +38,8 @@ CONV_RATE_FACTOR = 0.25
 """What the rows and the convolutions learn at, in parts of ``g_lr`` (0.002): convolutions that know how to paint need little."""
 MOST_PIECES = 4
 """Squares that a long painting is measured in, at most."""
+COMPARED_PHOTOS = 2
+"""Photos that all styles of the book paint, to find the nearest."""
 SHOWN_SIDE = 512
 """Longer side of the user's photo in previews, pixels."""
 
@@ -96,7 +98,7 @@ class OwnStyleTrainer(StyleTrainer):
     @torch.inference_mode()
     def _nearest(self, source: nn.Module, label: int) -> int:
         """Return the row of the book that paints most like a style's paintings while the photos' things stay."""
-        shown = to_float(self.middles("photos", SHOWN_PHOTOS), self.device)
+        shown = to_float(self.middles("photos", COMPARED_PHOTOS), self.device)
         chosen = torch.full((len(shown),), label, device=self.device)
         source = source.to(self.device)
         distances = []

@@ -1,7 +1,6 @@
 """A style of one's own: the book stays what it is, a run resumes bit for bit, any painting will do, and it is used by its name."""
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from studio.cli import app
 from studio.errors import StudioError, TrainingError
 from studio.training import export, learn, loop, presets, runs
 from studio.training.settings import Settings
+from studio.training.state import RunFolder
 from studio.training.style_book import TABLES
 
 SMALL: dict[str, Any] = {"resolution": 64, "load_size": 72, "batch": 2, "kimg": 0.008, "minutes": None, "precision": "fp32"}
@@ -158,22 +158,28 @@ def test_what_cannot_be_learnt_is_refused_in_words(settings: Settings, tmp_path:
             list(loop.train(dataclasses.replace(settings, **wrong)))
 
 
-def test_a_page_starts_a_run_of_an_upload_that_may_go_and_its_model_is_found_by_the_style(tmp_path: Path) -> None:
+def test_a_page_starts_a_run_of_an_upload_that_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(paths.models_folder(), paths.pretrained_folder())
-    upload = paint(tmp_path / "upload.png")
+    upload, given = paint(tmp_path / "upload.PNG", size=(300, 90)), list[Settings]()
+
+    def start(settings: Settings) -> RunFolder:
+        given.append(settings)
+        return RunFolder(Path(settings.folder))
+
+    monkeypatch.setattr(runs, "begin", start)
     with pytest.raises(TrainingError, match=r"gone\.png: there is no such file"):
         learn.begin([tmp_path / "gone.png"], name="mine", home=tmp_path, library=library)
     with pytest.raises(TrainingError, match="There is no painting"):
         learn.begin([], name="mine", home=tmp_path, library=library)
-    folder = learn.begin([upload], name="mine", home=tmp_path, library=library, minutes=0.02, photo=upload)
+    with pytest.raises(TrainingError, match="already is a model called styles"):
+        learn.begin([upload], name="styles", home=tmp_path, library=library)
+    folder = learn.begin([upload], name="mine", home=tmp_path, library=library, minutes=20, photo=upload)
     upload.unlink()
-    until = time.monotonic() + 100
-    while runs.state_of(folder, runs.Log(folder).update()) in ("preparing", "running") and time.monotonic() < until:
-        time.sleep(0.2)
-    assert runs.state_of(folder, runs.Log(folder).update()) == "finished"
-    assert folder.snapshots()
+    assert (given[0].minutes, given[0].snapshot_minutes, given[0].folder) == (20, 1.0, str(tmp_path / "mine"))
+    list(loop.train(dataclasses.replace(given[0], **SMALL)))
+    assert folder.snapshots() and runs.state_of(folder, runs.Log(folder).update()) == "finished"
     with pytest.raises(TrainingError, match="is there already"):
-        learn.begin([tmp_path / "upload.png"], name="mine", home=tmp_path, library=library)
+        learn.begin([paint(upload)], name="mine", home=tmp_path, library=library)
     runs.publish(folder, paths.models_folder())
     assert find_book(library, ["mine", "snow"]).name == "mine"
     assert find_book(library, ["snow"]).name == "styles"
