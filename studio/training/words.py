@@ -38,6 +38,7 @@ VALUE_WORDS: dict[str, str] = {
     "fake_sign": "Made ones called real",
     "g_grad": "Gradient, generator",
     "d_grad": "Gradient, discriminator",
+    "tables_grad": "Gradient, rows of styles",
 }
 
 

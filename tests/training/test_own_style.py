@@ -80,12 +80,15 @@ def test_a_network_of_its_own_holds_the_new_style_alone(settings: Settings, tmp_
 
 
 @pytest.mark.parametrize("learns", ["row", "network"])
-def test_a_stopped_run_goes_on_bit_for_bit(settings: Settings, tmp_path: Path, learns: str) -> None:
+def test_a_run_that_was_killed_goes_on_bit_for_bit(settings: Settings, tmp_path: Path, learns: str) -> None:
     whole, parts = (dataclasses.replace(settings, learns=learns, folder=str(tmp_path / name)) for name in ("whole", "parts"))
     list(loop.train(whole))
+    often = dataclasses.replace(parts, save_minutes=0.0, measure_minutes=100.0)
     asked = iter(range(100))
-    list(loop.train(parts, should_stop=lambda: next(asked) >= 2))
-    list(loop.train(parts))
+    list(loop.train(often, should_stop=lambda: next(asked) >= 3))
+    loop.run_folder(parts).states()[-1].unlink()
+    last = list(loop.train(parts))
+    assert last[0].step == 2 and last[-1].kind == "end"
     wanted, got = newest(whole), newest(parts)
     assert wanted.keys() == got.keys() and all(torch.equal(wanted[name], got[name]) for name in wanted)
 
