@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from studio import checkpoints
+from studio import checkpoints, paths
 from studio.errors import TrainingError
-from studio.training import presets, start
+from studio.training import feature_terms, presets, start
 from studio.training.data import Pictures, read_pixels
 from studio.training.settings import Settings
-from studio.training.style_book import PAINTING_SIDE, SHOWN_PHOTOS, TABLES, StyleTrainer, square
+from studio.training.style_book import PAINTING_SIDE, TABLES, StyleTrainer, square
 from studio.training.team import Team
-from studio.training.trainer import UInt8, to_float, to_image
+from studio.training.trainer import StepRandom, UInt8, to_float, to_image
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,10 @@ MOST_PIECES = 4
 """Squares that a long painting is measured in, at most."""
 COMPARED_PHOTOS = 2
 """Photos that all styles of the book paint, to find the nearest."""
+SHOWN_PHOTO = "landscape-00088.webp"
+"""What previews show unless the user has a photo: a castle on a meadow under clouds."""
 SHOWN_SIDE = 512
-"""Longer side of the user's photo in previews, pixels."""
+"""Longer side of the photo in previews, pixels."""
 
 
 class OwnStyleTrainer(StyleTrainer):
@@ -54,7 +56,7 @@ class OwnStyleTrainer(StyleTrainer):
             del self.optimizers["g"]
             for name, parameter in self.networks["forward"].named_parameters():
                 parameter.requires_grad_(name.endswith(TABLES))
-        self.shown = _photo(settings.photo) if settings.photo else self.middles("photos", SHOWN_PHOTOS)[2]
+        self.shown = _photo(settings.photo or str(paths.practice_folder() / SHOWN_PHOTO))
 
     def all_names(self) -> tuple[str, ...]:
         """Name the rows of the network: the new styles, and those of the book where they stay what they are."""
@@ -76,6 +78,14 @@ class OwnStyleTrainer(StyleTrainer):
         n = min(MOST_PIECES, -(-max(height, width) // side))
         places = np.linspace(0, max(height, width) - side, n).round().astype(int)
         return [square(painting[k : k + side] if height > width else painting[:, k : k + side]) for k in places]
+
+    def choose(self, n: int, random: StepRandom) -> Tensor:
+        """Pick one style for all photos of a step, ``[n]``."""
+        return random.integers(1, 0, len(self.learnt))[:1].expand(n)
+
+    def pooled(self, statistics: feature_terms.Statistics) -> feature_terms.Statistics:
+        """Let the photos of a step be like the painting together: a piece of sky need not hold what its trees are made of."""
+        return [(means.mean(0, keepdim=True), covariances.mean(0, keepdim=True)) for means, covariances in statistics]
 
     def begin(self) -> None:
         """Take the book over, and begin each new style as the nearest one of the book.

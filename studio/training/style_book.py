@@ -88,7 +88,7 @@ class StyleTrainer(TranslatorTrainer):
     def learn(self, random: StepRandom, clock: Clock) -> dict[str, float]:
         """Paint, and move towards what the styles' paintings look like while the photos' things stay."""
         photo = self.crops("photos", random)
-        chosen = random.integers(len(photo), 0, len(self.learnt)).to(self.device)
+        chosen = self.choose(len(photo), random).to(self.device)
         with self.autocast():
             made = self.networks["forward"](photo, F.one_hot(chosen, len(self.names)).float()).float()
         content, style = self.terms(photo, made, chosen)
@@ -96,6 +96,14 @@ class StyleTrainer(TranslatorTrainer):
         total = self.content_weight * content + self.style_weight * style + self.settings.lambda_smooth * smooth
         self.descend(total, *self.optimizers)
         return {"content": content.item(), "style": style.item(), "smooth": smooth.item()}
+
+    def choose(self, n: int, random: StepRandom) -> Tensor:
+        """Pick the styles that a step's photos are painted in, ``[n]``."""
+        return random.integers(n, 0, len(self.learnt))
+
+    def pooled(self, statistics: feature_terms.Statistics) -> feature_terms.Statistics:
+        """Say whose statistics must be those of the paintings: here each picture's own."""
+        return statistics
 
     def terms(self, photo: Tensor, made: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the distance of things and of manners, two scalars; ``chosen [n]`` says which style each picture has."""
@@ -105,7 +113,8 @@ class StyleTrainer(TranslatorTrainer):
         seen = self.features(made, (*CONTENT, *feature_terms.STYLE))
         wanted = [(means[chosen], covariances[chosen]) for means, covariances in self.targets]
         found = feature_terms.picture_statistics(self.features, made, seen)
-        return feature_terms.content_distance(seen, shown, CONTENT), feature_terms.style_distance(found, wanted)
+        style = feature_terms.style_distance(self.pooled(found), self.pooled(wanted))
+        return feature_terms.content_distance(seen, shown, CONTENT), style
 
     def state(self) -> tuple[dict[str, Tensor], Scalars]:
         """Return everything that the next step depends on, and the names of the styles."""

@@ -19,8 +19,6 @@ NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
 SCALES = (2, 4)
 LEARNS = ("row", "network")
-OWN_STYLE_BATCH = 2
-"""Crops in a step of one new style: twice as many steps in its few minutes as with four, and each crop has statistics of its own."""
 ENLARGER: Config = {"ngf": 48, "n_convs": 12}
 PROJECTED_RATE = 0.0003
 """Learning rate of judges that look through pretrained features: they learn fast."""
@@ -87,7 +85,7 @@ def _resolve_style(settings: Settings) -> Settings:
     return dataclasses.replace(
         settings,
         resolution=resolution,
-        batch=settings.batch or (OWN_STYLE_BATCH if is_own_style(settings) else 4),
+        batch=settings.batch or 4,
         crop="none",
         load_size=load_size,
         g_lr=0.002 if settings.g_lr is None else settings.g_lr,

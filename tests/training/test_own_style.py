@@ -112,7 +112,7 @@ def test_any_painting_is_measured_and_shown(settings: Settings, tmp_path: Path, 
     assert all(torch.isfinite(moment).all() and moment.abs().sum() > 0 for layer in trainer.targets for moment in layer)
     trainer.begin()
     grid = trainer.sample_grid()
-    assert grid.ndim == 3 and grid.shape[0] == 72
+    assert grid.ndim == 3 and grid.shape[0] == 256
     values = trainer.step(loop.StepRandom(0, 0, 0), loop.Clock(0, 0, 0.0))
     assert np.isfinite(list(values.values())).all()
 
@@ -123,6 +123,16 @@ def test_of_a_scroll_everything_is_measured(settings: Settings, tmp_path: Path) 
     pieces = trainer.pieces(long.astype(np.uint8))
     assert len(pieces) == 4 and pieces[0].min() == 0 and pieces[-1].max() == 254
     assert len(trainer.pieces(np.zeros((256, 256, 3), np.uint8))) == 1
+
+
+def test_the_photos_of_a_step_are_like_the_painting_together(settings: Settings) -> None:
+    trainer: Any = presets.build_trainer(presets.resolve(settings))
+    made = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 0.5])[:, None, None, None] - 1
+    none = torch.zeros(2, dtype=torch.int64)
+    with torch.inference_mode():
+        together = trainer.terms(made, made, none)[1]
+        each = [trainer.terms(made[k : k + 1], made[k : k + 1], none[:1])[1] for k in range(2)]
+    assert together < (each[0] + each[1]) / 2, "the distance is convex, and one may have what the other lacks"
 
 
 def test_the_preview_shows_the_painting_and_the_users_photo_painted(settings: Settings, tmp_path: Path) -> None:
