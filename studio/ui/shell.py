@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from studio.checkpoints import extras
 from studio.errors import RecipeError, StudioError
 from studio.media import read_image
 from studio.model_cache import same_file
@@ -79,6 +80,7 @@ def greet(ctx: Context, session: Session, wanted: Recipe | None) -> Answer:
         "settings": {
             "public": ctx.settings.public,
             "allow_import": ctx.settings.allow_import,
+            "more_styles": "" if ctx.settings.public or extras.is_installed(extras.STYLES_PACKAGE) else extras.STYLES_HINT,
             "crisp": [{"name": ref.name, "sha256": ref.sha256} for ref in own_refs(ctx.library.list())],
         },
     }

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from fake_studio import FakeLibrary, fake_context, picture_of
 
+from studio.checkpoints import extras
 from studio.errors import StudioError
 from studio.media import read_image, write_image
 from studio.recipe import Latent, ModelRef, Recipe, Truncation
@@ -187,3 +188,13 @@ def test_a_new_page_keeps_each_kind_to_its_own_average_where_there_are_kinds(ctx
     library = FakeLibrary([model for model in ctx.library.list() if model.name == "waves"])
     plain = fake_context(tmp_path / "plain", library=library)
     assert shell.greet(plain, plain.sessions.open(""), None)["recipe"]["truncation"]["towards"] == "average"
+
+
+def test_the_page_says_how_to_get_more_styles_where_they_are_not_installed(ctx, monkeypatch):
+    def hint():
+        return shell.greet(ctx, ctx.sessions.open(""), None)["settings"]["more_styles"]
+
+    monkeypatch.setattr(extras, "is_installed", lambda package: False)
+    assert "pip install" in hint()
+    monkeypatch.setattr(extras, "is_installed", lambda package: True)
+    assert hint() == ""

@@ -163,6 +163,7 @@ const aboutSize = h("span");
 const aboutNotes = h("p", { class: "studio-quiet" });
 const about = h("div", { class: "studio-about" }, h("div", {}, aboutName, aboutSize), aboutNotes);
 const blendPlace = h("div");
+const moreStyles = h("p", { class: "studio-quiet", hidden: true });
 const amount = controls.group("Amount");
 const more = controls.group("Strokes and styles");
 const where = controls.group("Where");
@@ -173,7 +174,7 @@ const lesson = new StyleLesson({ server, upload, photo: () => desk.current, asyn
   const style = desk.styles.find((entry) => entry.name === name && (!entry.style || entry.style === name)) || desk.styles.find((entry) => entry.name === name);
   if (style) wish({}, { style });
 } });
-const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, blendPlace, lesson.element, problem), amount, more, where, aboutGroup));
+const side = h("div", { class: "studio-side" }, h("div", { class: "studio-parts" }, film.group, controls.group("Style", ...picker.elements, blendPlace, lesson.element, moreStyles, problem), amount, more, where, aboutGroup));
 
 const actions = new RestyleActions({
   viewer,
@@ -238,6 +239,7 @@ on("ready", async () => {
   select(desk.last());
   fillExamples();
   lesson.element.hidden = session.settings.public;
+  Object.assign(moreStyles, { textContent: session.settings.more_styles, hidden: !session.settings.more_styles });
   if (!session.settings.public) lesson.recall();
 });
 drawRow();
