@@ -17,6 +17,7 @@ from studio.training import presence, runs
 from studio.training.data import read_pixels
 from studio.training.settings import Settings
 from studio.training.state import RunFolder
+from studio.training.translator_presets import BOOK
 
 MINUTES = 10.0
 """How long a style is learnt, unless told otherwise."""
@@ -100,6 +101,8 @@ def begin(
     folder = RunFolder(home / name)
     if folder.states() or presence.holder(folder) is not None:
         raise TrainingError(f"A run called {name} is there already. Continue it, or choose another name.")
+    if learns == "row" and any(name in entry.card.classes for entry in library.list() if entry.name == (start_from or BOOK)):
+        raise TrainingError(f"{start_from or BOOK} already has a style called {name}. Choose another name.")
     if not paintings:
         raise TrainingError("There is no painting to learn from. Choose a picture, or several of one hand.")
     for picture in (*paintings, *((photo,) if photo else ())):

@@ -28,11 +28,10 @@ from studio.training.settings import Settings
 from studio.training.style_book import PAINTING_SIDE, TABLES, StyleTrainer, square
 from studio.training.team import Team
 from studio.training.trainer import StepRandom, UInt8, to_float, to_image
+from studio.training.translator_presets import BOOK
 
 log = logging.getLogger(__name__)
 
-BOOK = "styles"
-"""The shipped book, which a style is added to unless ``start_from`` names another."""
 ROW_RATE_FACTOR = 5
 CONV_RATE_FACTOR = 0.25
 """What the rows and the convolutions learn at, in parts of ``g_lr`` (0.002): convolutions that know how to paint need little."""

@@ -19,6 +19,8 @@ NETWORKS = ("resnet", "unet")
 DEEPEST_UNET = 8
 SCALES = (2, 4)
 LEARNS = ("row", "network")
+BOOK = "styles"
+"""The shipped book, which a style of one's own is added to unless ``start_from`` names another."""
 ENLARGER: Config = {"ngf": 48, "n_convs": 12}
 PROJECTED_RATE = 0.0003
 """Learning rate of judges that look through pretrained features: they learn fast."""

@@ -186,6 +186,8 @@ def test_a_page_starts_a_run_of_an_upload_that_may_go(tmp_path: Path, monkeypatc
         learn.begin([], name="mine", home=tmp_path, library=library)
     with pytest.raises(TrainingError, match="already is a model called styles"):
         learn.begin([upload], name="styles", home=tmp_path, library=library)
+    with pytest.raises(TrainingError, match="styles already has a style called snow"):
+        learn.begin([upload], name="snow", home=tmp_path, library=library)
     folder = learn.begin([upload], name="mine", home=tmp_path, library=library, minutes=20, photo=upload)
     upload.unlink()
     assert (given[0].minutes, given[0].snapshot_minutes, given[0].folder) == (20, 1.0, str(tmp_path / "mine"))
