@@ -93,7 +93,7 @@ class StyleTrainer(TranslatorTrainer):
             made = self.networks["forward"](photo, F.one_hot(chosen, len(self.names)).float()).float()
         content, style = self.terms(photo, made, chosen)
         smooth = losses.total_variation(made)
-        total = self.content_weight * content + self.style_weight * style + self.settings.lambda_smooth * smooth
+        total = self.content_weight * content + self.style_weight * style + presets.require(self.settings.lambda_smooth) * smooth
         self.descend(total, *self.optimizers)
         return {"content": content.item(), "style": style.item(), "smooth": smooth.item()}
 

@@ -96,6 +96,7 @@ def _resolve_style(settings: Settings) -> Settings:
         antialias=False,
         lambda_content=1.0 if settings.lambda_content is None else settings.lambda_content,
         lambda_style=1.0 if settings.lambda_style is None else settings.lambda_style,
+        lambda_smooth=(1.5 if is_own_style(settings) else 0.7) if settings.lambda_smooth is None else settings.lambda_smooth,
     )
 
 
