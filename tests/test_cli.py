@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from toys import save_toy, toy_stylegan2, toy_stylegan3, toy_translator
 from typer.testing import CliRunner
-from upscalers import compact
 
 from studio import Recipe, __version__, load, paths
 from studio.checkpoints import ModelCard, save
@@ -342,16 +341,7 @@ def test_the_app_is_launched_with_what_was_asked_for(monkeypatch, tmp_path):
     assert seen[0].models == tmp_path / "home" / "models"
 
 
-@pytest.fixture
-def enlargers(tmp_path):
-    """The studio's own upscalers with random weights, among the user's models."""
-    for scale in (2, 4):
-        network = compact(scale=scale)
-        network.card = ModelCard(family=network.family)
-        save_toy(tmp_path / "studio-home" / "models", f"enlarge-{scale}x", network)
-
-
-def test_pictures_are_enlarged_and_what_cannot_be_is_named(enlargers, tmp_path):
+def test_pictures_are_enlarged_and_what_cannot_be_is_named(tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (6, 8, 4), np.uint8)
     for name in ("a/one.png", "a/below/two.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -365,12 +355,12 @@ def test_pictures_are_enlarged_and_what_cannot_be_is_named(enlargers, tmp_path):
     assert "3 times larger is not possible" in refused.output
 
 
-def test_a_generated_picture_is_enlarged_and_its_recipe_says_by_what(enlargers, tmp_path):
+def test_a_generated_picture_is_enlarged_and_its_recipe_says_by_what(tmp_path):
     save_toy(tmp_path / "studio-home" / "models", "toy")
     studio("generate", "toy", "--seeds", 1, "--enlarge", 4, "--out", tmp_path / "large")
     studio("generate", "toy", "--seeds", 1, "--out", tmp_path / "own")
     own, large = read_image(tmp_path / "own/toy-seed0001.png"), read_image(tmp_path / "large/toy-seed0001.png")
-    assert np.array_equal(large.image, upscale(compact(scale=4), own.image))
+    assert np.array_equal(large.image, upscale(load(paths.pretrained_folder() / "enlarge-4x.safetensors"), own.image))
     assert [ref.name for ref in large.recipe.enlarge] == ["enlarge-4x"] and not own.recipe.enlarge
     studio("generate", "--recipe", tmp_path / "large/toy-seed0001.png", "--out", tmp_path / "again")
     assert np.array_equal(read_image(tmp_path / "again/toy-recipe.png").image, large.image)

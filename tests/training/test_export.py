@@ -16,7 +16,7 @@ from studio.errors import TrainingError
 from studio.training import export, loop
 from studio.training.settings import Settings
 
-SHIPPED = json.loads((paths.pretrained_folder() / "index.json").read_text())["models"]
+SHIPPED = [model for model in json.loads((paths.pretrained_folder() / "index.json").read_text())["models"] if "package" not in model]
 
 
 def paint(folder: Path, side: int) -> str:
