@@ -16,7 +16,7 @@ FORBIDDEN = '<>:"|?*/\\'
 def clean_name(text: str) -> str:
     """Make a model's name out of any file name; it never fails."""
     last = re.split(r"[/\\]", text)[-1]
-    stem = re.sub(r"\.(pkl|pickle|pt|pth|ckpt|bin|tar|safetensors)$", "", last, flags=re.IGNORECASE)
+    stem = re.sub(r"\.(pkl|pickle|pt|pth|ckpt|bin|tar|safetensors|onnx)$", "", last, flags=re.IGNORECASE)
     kept = "".join(c for c in unicodedata.normalize("NFC", stem) if _is_plain(c) and c not in FORBIDDEN)
     kept = _cut(kept.strip(" ."), MAX_NAME_BYTES).strip(" .")
     if not kept:

@@ -50,7 +50,7 @@ Upscale = Annotated[
     str | None, typer.Option("--upscale", help="Enlarge with another upscaler (Real-ESRGAN): an installed one, or its .pth file.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-MODEL_SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors")
+MODEL_SUFFIXES = (".pkl", ".pt", ".pth", ".safetensors", ".onnx")
 PRECISION_HELP = "exact (fp32, always the same) or auto (the fast mode)."
 
 

@@ -74,6 +74,15 @@ def test_a_network_of_styles_comes_back_as_it_was_written(network, parts, tmp_pa
         assert torch.equal(found(img, weights), network(img, weights))
 
 
+def test_it_is_imported_under_the_name_of_its_file(network, parts, tmp_path):
+    path = tmp_path / "my styles.onnx"
+    path.write_bytes(onnx(parts))
+    library = Library(tmp_path / "models", tmp_path / "none")
+    entry = library.import_file(path)
+    assert entry.path.suffix == ".safetensors" and ".onnx" not in entry.name
+    assert checkpoints.load(library.find(entry.name).path).config == network.config
+
+
 def test_numbers_may_be_stored_as_floats_and_sides_packed(parts, tmp_path):
     whole = recognise(read_contents(memoryview(onnx(parts)))).weights["contract.0.gamma"]
     values = np.asarray(whole.read())

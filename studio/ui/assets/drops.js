@@ -38,7 +38,7 @@
 
   const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|webp|tiff?|bmp|gif|avif)$/i.test(file.name);
   const isFilm = (file) => !/^(audio|image)\//.test(file.type) && (/^video\//.test(file.type) || /\.(mp4|m4v|mov|mkv|webm|avi|mpe?g|wmv|flv|ogv|3gp|m?ts|m2ts)$/i.test(file.name));
-  const isModel = (file) => /\.(pkl|pickle|pt|pth|ckpt|safetensors|bin|tar|zip)$/i.test(file.name);
+  const isModel = (file) => /\.(pkl|pickle|pt|pth|ckpt|safetensors|onnx|bin|tar|zip)$/i.test(file.name);
 
   let depth = 0;
   let veil = null;

@@ -18,7 +18,7 @@ async function refusalOf(task) {
 const chooser = h("input", { type: "file", multiple: true, hidden: true, onchange: () => { drops.deliver([...chooser.files]); chooser.value = ""; } });
 const chooseButton = controls.button({ label: "Choose files", icon: "upload", onClick: () => chooser.click() });
 const dropTitle = h("h2", { text: "Drop model files here" });
-const dropWords = h("p", { text: "StyleGAN2 and StyleGAN3 (.pkl, .pt), CycleGAN, pix2pix, CUT and ESRGAN (.pth), safetensors. A file is read, never run." });
+const dropWords = h("p", { text: "StyleGAN2 and StyleGAN3 (.pkl, .pt), CycleGAN, pix2pix, CUT and ESRGAN (.pth), painting styles (.onnx), safetensors. A file is read, never run." });
 const imports = h("div", { class: "studio-imports", role: "list", "aria-label": "Imports" });
 const dropArea = h("section", { class: "studio-droparea", "aria-label": "Bring in a model" }, h("div", { class: "words" }, dropTitle, dropWords), chooseButton, chooser, imports);
 
