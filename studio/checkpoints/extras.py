@@ -25,17 +25,23 @@ def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
+def package_file(package: str, file: str) -> Path | None:
+    """Return the path of a file of a package, which is not imported; None where it is not there."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / file
+    return path if path.is_file() else None
+
+
 def find(item: dict[str, Any]) -> tuple[Path, ModelCard] | None:
     """Return file and card of the model of an optional package; None where it is not installed, or is not the one that is known.
 
     Args:
         item: What the list of shipped models says: ``name``, ``package``, ``file``, ``sha256``, and what the card holds.
     """
-    spec = importlib.util.find_spec(str(item["package"]))
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / str(item["file"])
-    if not path.is_file():
+    path = package_file(str(item["package"]), str(item["file"]))
+    if path is None:
         return None
     if _hash(path, path.stat().st_mtime_ns) != item["sha256"]:
         logger.warning("%s is left out of the list: it is not the file that is known", path)

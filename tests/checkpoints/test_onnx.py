@@ -2,13 +2,13 @@
 
 import importlib.util
 import random
-import struct
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from onnx_craft import field, model, mutant, node, tensor, varint
 
 from studio import checkpoints
 from studio.checkpoints import Library, extras
@@ -23,28 +23,8 @@ MUTANTS = 20_000
 NAMES = {"weight": "w", "gamma": "norm.gamma", "beta": "norm.beta"}
 
 
-def varint(number):
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def field(number, value):
-    """One field of a protocol buffer: a whole number, or bytes."""
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def tensor(name, values, *more):
-    return b"".join([*(field(1, side) for side in values.shape), field(2, 1), field(8, name.encode()), field(9, values.tobytes()), *more])
-
-
 def onnx(tensors):
-    node = field(1, field(1, b"image") + field(2, b"stylized") + field(4, b"Conv"))
-    return field(1, 8) + field(2, b"pytorch") + field(7, node + b"".join(field(5, one) for one in tensors))
+    return model([node("Conv", ["image"], ["stylized"])], tensors)
 
 
 @pytest.fixture(scope="module")
@@ -115,28 +95,6 @@ def test_numbers_may_be_stored_as_floats_and_sides_packed(parts, tmp_path):
 def test_what_is_wrong_with_a_file_is_said(change, error, words, parts, tmp_path):
     with pytest.raises(error, match=words):
         opened(change(parts), tmp_path)
-
-
-def mutant(data, rng):
-    """Change a valid file: bytes, lengths, pieces that are cut, repeated or moved."""
-    out = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 5))):
-        place, size = rng.randrange(len(out)), rng.choice((1, 2, 8, 200))
-        kind = rng.randrange(6)
-        if kind == 0:
-            out[place] = rng.randrange(256)
-        elif kind == 1:
-            del out[place : place + size]
-        elif kind == 2:
-            out[place:place] = out[max(0, place - size) : place]
-        elif kind == 3:
-            out[place:place] = rng.choice((b"\xff" * 9 + b"\x7f", varint(1 << 40), struct.pack("<Q", 1 << 62), b"\x80" * 20, b"\x00" * 3))
-        elif kind == 4:
-            out = out[: place + 16]
-        else:
-            head = rng.randrange(min(400, len(out)))
-            out[head] ^= 1 << rng.randrange(8)
-    return bytes(out)
 
 
 def test_twenty_thousand_mutants_give_a_network_or_a_sentence_in_bounded_memory(parts):
