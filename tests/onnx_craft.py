@@ -4,6 +4,9 @@ import struct
 
 import numpy as np
 
+from studio.checkpoints.onnx import read_onnx
+from studio.checkpoints.protobuf import fields
+
 CODES = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}
 
 
@@ -74,3 +77,43 @@ def mutant(data, rng):
             head = rng.randrange(min(400, len(out)))
             out[head] ^= 1 << rng.randrange(8)
     return bytes(out)
+
+
+def in_floats(data, sides):
+    """Take the rounding of activations to 8 bits out of a quantised model, and give its inputs other sizes.
+
+    Args:
+        data: The model's bytes.
+        sides: Name of an input -> its new shape.
+    """
+    names = set(read_onnx(memoryview(data)))
+    out = b""
+    for number, value in fields(memoryview(data)):
+        out += field(number, value if isinstance(value, int) else _graph_in_floats(value, sides, names) if number == 7 else bytes(value))
+    return out
+
+
+def _graph_in_floats(graph, sides, stored):
+    out = b""
+    for number, value in fields(graph):
+        if number == 13:
+            continue  # what is known of the values between
+        part = bytes(value) if not isinstance(value, int) else value
+        if number == 1:
+            first, ends, operator = _ends(value)
+            if operator == "QuantizeLinear" or (operator == "DequantizeLinear" and first not in stored):
+                part = node("Identity", [first], ends)
+        elif number in (11, 12):
+            name = next(bytes(inner).decode() for place, inner in fields(value) if place == 1)
+            shape = field(2, b"".join(field(1, field(1, side)) for side in sides[name])) if name in sides else b""
+            part = field(1, name.encode()) + field(2, field(1, field(1, 1) + shape))
+        out += field(number, part)
+    return out
+
+
+def _ends(message):
+    """Return the first input, the outputs and the operator of a node."""
+    found = {}
+    for number, value in fields(message):
+        found.setdefault(number, []).append(value if isinstance(value, int) else bytes(value).decode("utf-8", "replace"))
+    return found.get(1, [""])[0], found.get(2, []), found[4][0]

@@ -35,6 +35,7 @@ FAMILIES = {
     "fastgan-discriminator": ("studio.models.fastgan", "FastGANDiscriminator"),
     "projected-discriminator": ("studio.models.projected", "ProjectedDiscriminator"),
     "style-transfer": ("studio.models.style_transfer", "StyleTransfer"),
+    "any-style": ("studio.models.any_style", "AnyStyle"),
     "projected-patches": ("studio.models.projected", "ProjectedPatches"),
     "resnet": ("studio.models.translators", "ResnetTranslator"),
     "unet": ("studio.models.translators", "UnetTranslator"),

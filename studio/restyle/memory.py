@@ -174,6 +174,8 @@ def _bytes_per_pixel(family: str, config: dict[str, Any]) -> float:
     """Return what the widest moment of a network takes per pixel of its input (fitted to measured peaks, rounded up)."""
     if family == "style-transfer":
         return 16.0 * int(config["width"])
+    if family == "any-style":
+        return 360.0
     ngf = int(config["ngf"])
     if family == "unet":
         return 10.0 * ngf
