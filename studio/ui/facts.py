@@ -30,7 +30,14 @@ GENERATOR_WORDS = {
 GENERATORS = tuple(GENERATOR_WORDS)
 UPSCALERS = {"esrgan": "ESRGAN", "compact": "Enlarger"}
 BOOK = "style-transfer"
-FAMILY_WORDS = {**GENERATOR_WORDS, "resnet": "CycleGAN", "unet": "pix2pix", BOOK: "Painting styles", **UPSCALERS}
+FAMILY_WORDS = {
+    **GENERATOR_WORDS,
+    "resnet": "CycleGAN",
+    "unet": "pix2pix",
+    BOOK: "Painting styles",
+    "any-style": "Any picture as a style",
+    **UPSCALERS,
+}
 
 
 def kind_of(card: Any) -> str:
