@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from studio.cli import common
+from studio.errors import StudioError
 
 if TYPE_CHECKING:
-    from studio.checkpoints import Library
+    from studio.checkpoints import Library, ModelEntry
 
 models = typer.Typer(help="List, describe, rename and remove models.", invoke_without_command=True)
 
@@ -30,7 +32,9 @@ def make_library() -> Library:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="StyleGAN2/3 .pkl, rosinality .pt, CycleGAN, pix2pix, CUT or ESRGAN .pth, safetensors.")],
+    file: Annotated[
+        Path, typer.Argument(help="StyleGAN2/3 .pkl, rosinality .pt, CycleGAN, pix2pix, CUT or ESRGAN .pth, .onnx, safetensors.")
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What to call it; left out: the name of the file.")] = None,
 ) -> None:
     """Bring in a model file. Nothing in it is executed.
@@ -67,7 +71,6 @@ def list_styles(as_json: Annotated[bool, typer.Option("--json", help="Write JSON
     import json
 
     from studio.checkpoints import extras
-    from studio.checkpoints.books import books
 
     found = books(make_library())
     if as_json:
@@ -156,3 +159,29 @@ def _summary(card: Any) -> str:
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.1f} M"
+
+
+def books(library: Library) -> list[ModelEntry]:
+    """List the installed books of painting styles."""
+    return [entry for entry in library.list() if entry.card.family == "style-transfer"]
+
+
+def find_book(library: Library, styles: Sequence[str]) -> ModelEntry:
+    """Find a book that has all of these styles: one that is called like a style before a shipped one, that before any other.
+
+    Raises:
+        StudioError: No book has one of them, or none has them all together.
+    """
+    found = books(library)
+    fitting = [entry for entry in found if set(styles) <= set(entry.card.classes)]
+    if fitting:
+        return min(fitting, key=lambda entry: (entry.name not in styles, not entry.shipped, entry.name))
+    known = {name for entry in found for name in entry.card.classes}
+    missing = [name for name in styles if name not in known]
+    if missing:
+        raise StudioError(f"No book of styles has {missing[0]!r}. See what there is: studio styles")
+    places = [next(entry.name for entry in found if name in entry.card.classes) for name in styles]
+    raise StudioError(
+        f"{' and '.join(dict.fromkeys(styles))} are in different books ({', '.join(dict.fromkeys(places))}), and only styles of one book "
+        f"blend. Learn one of them into the book of the other: studio train style ... --start-from {places[0]}"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from studio.cli import common, values
-from studio.cli.library import make_library
+from studio.cli.library import find_book, make_library
 from studio.errors import RecipeError, StudioError
 from studio.recipe import ModelRef, Recipe, Restyle, StyleShare, StyleWeight
 
@@ -175,8 +175,6 @@ def _report(outcomes: list[Outcome]) -> None:
 
 def _model_and_inputs(first: str, others: list[Path], base: Recipe, styles: tuple[StyleWeight, ...] = ()) -> tuple[str | None, list[Path]]:
     """Tell the model from the pictures: the first word is its name, unless a recipe or a style says it and the word is a picture."""
-    from studio.checkpoints.books import find_book
-
     is_picture = Path(first).exists() and Path(first).suffix.lower() not in common.MODEL_SUFFIXES
     if base.model.name and is_picture:
         return None, [Path(first), *others]

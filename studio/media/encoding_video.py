@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
+from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -21,7 +24,6 @@ from studio.media.encoding_sound import SoundTrack
 from studio.media.film_colors import CAREFUL, LIMITED, MATRIX_709
 from studio.media.film_marks import film_tags, mp4_box
 from studio.media.pixels import ImageArray
-from studio.media.priorities import ordinary_priority
 
 THREADS = 4
 """Of the encoder. It is fixed because x264 and VP9 give other bytes with another number."""
@@ -30,6 +32,7 @@ _BT709 = 1
 _UP_TO_AVX2 = "MMX2,SSE2,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 _ERRORS_ONLY = "1"
 """Without it SVT-AV1 prints its settings on every run; there is no other way to tell it."""
+_THREADS = Path("/proc/self/task")
 
 
 class VideoSink:
@@ -198,3 +201,32 @@ def _repeatable_x264() -> dict[str, str]:
             features = importlib.import_module(name).__cpu_features__
             return {"x264-params": f"asm={_UP_TO_AVX2}"} if features.get("AVX512F") else {}
     return {"x264-params": "mbtree=0"}
+
+
+def real_time_threads() -> set[int]:
+    """Return the threads of this process that the kernel always lets go first."""
+    if sys.platform != "linux":
+        return set()
+    found = set()
+    for thread in (int(path.name) for path in _THREADS.iterdir()):
+        with contextlib.suppress(ProcessLookupError):
+            if os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR):
+                found.add(thread)
+    return found
+
+
+@contextlib.contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """Make ordinary again, at the end, the threads of this process that became real-time meanwhile, new ones and old ones.
+
+    SVT-AV1 makes itself, and whoever calls it, real-time where it may, which is as root, as everything is in a container; a real-time
+    thread starves whatever else runs on its core. Linux only; elsewhere nothing is done.
+    """
+    before = real_time_threads()
+    try:
+        yield
+    finally:
+        if sys.platform == "linux":
+            for thread in real_time_threads() - before:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))

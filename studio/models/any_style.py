@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from studio.errors import StudioError
 from studio.models.efficientnet_lite import InvertedResidual, SameConv
+from studio.models.style_transfer import painted
 from studio.models.translators import PictureTranslator
 
 STYLE_NUMBERS = 100
@@ -156,10 +157,4 @@ class AnyStyle(PictureTranslator):
         x = (img + 1) / 2
         for layer in self.contract:
             x = F.relu(layer(x))
-        for block in self.res:
-            assert isinstance(block, nn.ModuleList)
-            x = x + block[1](F.relu(block[0](x, chosen)), chosen)
-        *doubling, last = self.expand
-        for layer in doubling:
-            x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), chosen))
-        return torch.sigmoid(last(x, chosen)) * 2 - 1
+        return painted(x, chosen, self.res, self.expand)

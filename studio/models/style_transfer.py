@@ -10,6 +10,7 @@ Reference:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -94,10 +95,26 @@ class StyleTransfer(PictureTranslator):
         x = (img + 1) / 2
         for layer in self.contract:
             x = F.relu(layer(x, chosen))
-        for block in self.res:
-            assert isinstance(block, nn.ModuleList)
-            x = x + block[1](F.relu(block[0](x, chosen)), chosen)
-        *doubling, last = self.expand
-        for layer in doubling:
-            x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), chosen))
-        return torch.sigmoid(last(x, chosen)) * 2 - 1
+        return painted(x, chosen, self.res, self.expand)
+
+
+def painted(x: Tensor, style: Tensor, res: Iterable[nn.Module], expand: Iterable[nn.Module]) -> Tensor:
+    """Paint from a map at a quarter of the side: residual blocks, then back to the picture's size; all layers take the style.
+
+    Args:
+        x: ``[n, width, H / 4, W / 4]``.
+        style: What the layers want of a style, ``[n, numbers]``.
+        res: Residual blocks, two layers each.
+        expand: Layers behind an enlargement, and the last one without.
+
+    Returns:
+        ``[n, 3, H, W]`` in [-1, 1].
+    """
+    for block in res:
+        assert isinstance(block, nn.ModuleList)
+        x = x + block[1](F.relu(block[0](x, style)), style)
+    *doubling, last = expand
+    for layer in doubling:
+        x = F.relu(layer(F.interpolate(x, scale_factor=2.0, mode="nearest"), style))
+    img: Tensor = torch.sigmoid(last(x, style)) * 2 - 1
+    return img

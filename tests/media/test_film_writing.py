@@ -33,8 +33,7 @@ from studio.media import (
     sweep_parts,
     write_film,
 )
-from studio.media.encoding_video import _redate
-from studio.media.priorities import real_time_threads
+from studio.media.encoding_video import _redate, real_time_threads
 from studio.recipe import MAX_FILM_JSON_BYTES, Latent, Recipe, Restyle
 
 RECIPE = Recipe(latent=Latent(x=42.0))

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from studio import checkpoints, paths
 from studio.checkpoints import Library, ModelCard
-from studio.checkpoints.books import find_book
 from studio.checkpoints.tensors import read_tensors
 from studio.cli import app
+from studio.cli.library import find_book
 from studio.errors import StudioError, TrainingError
 from studio.training import export, learn, loop, presets, runs
 from studio.training.settings import Settings
